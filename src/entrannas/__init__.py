@@ -1,0 +1,1 @@
+"""EnTranNAS: differentiable architecture search with Engine-cells and Transit-cells."""

@@ -1,0 +1,282 @@
+"""Genotype: the architecture that a search derives and a target network is built from.
+
+A genotype holds a cell of each kind. Nodes of a cell are numbered: 0 and 1 are the outputs of the two cells
+before it, 2 and on are its intermediate nodes. Two notations carry the same object:
+
+- versioned JSON, the native one, with any number of connections a node;
+- the `Genotype(normal=[...], normal_concat=range(2, 6), ...)` text that the DARTS family of repositories
+  prints. It is parsed, never evaluated.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from entrannas.errors import InputError, explain
+
+VERSION = 1
+INPUT_NODES = 2
+
+_CHECKED = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, config=_CHECKED)
+class Connection:
+    """One operation on one edge: `operation(x_input)` arrives at the node that holds the connection."""
+
+    input: int
+    operation: str
+
+
+@dataclass(frozen=True, config=_CHECKED)
+class CellGenotype:
+    """The connections of each intermediate node, and the nodes that are concatenated as the cell's output.
+
+    Raises:
+        ValueError: a node without a connection, an input that is not an earlier node, an output that is not
+            an intermediate node (pydantic's `ValidationError`, which is a `ValueError`).
+    """
+
+    nodes: tuple[tuple[Connection, ...], ...]
+    output: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for node, connections in self.by_node():
+            if not connections:
+                raise ValueError(f"node {node} has no connection: every node needs one")
+            for connection in connections:
+                if connection.input < 0:
+                    raise ValueError(f"node {node} takes input {connection.input}: nodes are numbered from 0")
+                if connection.input >= node:
+                    raise ValueError(
+                        f"node {node} takes node {connection.input} as an input, a cycle: "
+                        "an input must be an earlier node"
+                    )
+        intermediate = range(INPUT_NODES, INPUT_NODES + len(self.nodes))
+        if not self.output or len(set(self.output)) < len(self.output):
+            raise ValueError("the output must name at least one node, and each once")
+        for node in self.output:
+            if node not in intermediate:
+                raise ValueError(f"output node {node} is not an intermediate node ({_span(intermediate)})")
+
+    def by_node(self) -> Iterator[tuple[int, tuple[Connection, ...]]]:
+        """Pairs of a node's number and its connections, in order."""
+        return enumerate(self.nodes, start=INPUT_NODES)
+
+
+@dataclass(frozen=True, config=_CHECKED)
+class Genotype:
+    """An architecture: a normal cell, and a reduction cell, which halves height and width."""
+
+    normal: CellGenotype
+    reduction: CellGenotype
+
+    @property
+    def cells(self) -> dict[str, CellGenotype]:
+        """The cells by kind."""
+        return {"normal": self.normal, "reduction": self.reduction}
+
+    def to_json(self) -> str:
+        """The genotype as versioned JSON, a line a node."""
+        cells = []
+        for kind, cell in self.cells.items():
+            nodes = ",\n".join(
+                "        " + json.dumps([{"input": c.input, "operation": c.operation} for c in node])
+                for node in cell.nodes
+            )
+            output = json.dumps(list(cell.output))
+            cells.append(
+                f'    "{kind}": {{\n      "nodes": [\n{nodes}\n      ],\n      "output": {output}\n    }}'
+            )
+        return f'{{\n  "version": {VERSION},\n  "cells": {{\n' + ",\n".join(cells) + "\n  }\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Genotype":
+        """Read versioned JSON.
+
+        Raises:
+            InputError: no JSON, a later version, or not a valid genotype.
+        """
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"no JSON: {error}") from None
+        if not isinstance(document, dict) or not {"version", "cells"} <= document.keys():
+            raise InputError('no genotype: a genotype is a JSON object with "version" and "cells"')
+        if document["version"] != VERSION:
+            raise InputError(
+                f"version {json.dumps(document['version'])} of the genotype format is unknown here "
+                f"(this release reads version {VERSION}): upgrade entrannas"
+            )
+        try:
+            return _GENOTYPE.validate_json(json.dumps(document["cells"]))
+        except ValidationError as error:
+            raise InputError(f"no valid genotype: {explain(error)}") from None
+
+    def to_text(self) -> str:
+        """The notation of the DARTS family.
+
+        Two connections a node give the flat lists that those repositories read; any other number gives one
+        list a node, which only this project reads back.
+        """
+        fields = []
+        for name, cell in (("normal", self.normal), ("reduce", self.reduction)):
+            pairs = [[(c.operation, c.input) for c in node] for node in cell.nodes]
+            flat = all(len(node) == 2 for node in pairs)
+            fields.append(f"{name}={[pair for node in pairs for pair in node] if flat else pairs}")
+            consecutive = cell.output == tuple(range(cell.output[0], cell.output[-1] + 1))
+            concat = (
+                f"range({cell.output[0]}, {cell.output[-1] + 1})" if consecutive else f"{list(cell.output)}"
+            )
+            fields.append(f"{name}_concat={concat}")
+        return f"Genotype({', '.join(fields)})"
+
+    @classmethod
+    def from_text(cls, text: str) -> "Genotype":
+        """Read the notation of the DARTS family, with or without `NAME =` before it.
+
+        Raises:
+            InputError: not that notation, or not a valid genotype.
+        """
+        fields = _fields(text)
+        return cls(
+            _cell(fields["normal"], fields["normal_concat"]), _cell(fields["reduce"], fields["reduce_concat"])
+        )
+
+
+_GENOTYPE = TypeAdapter(Genotype)
+
+
+def _span(numbers: range) -> str:
+    return f"{numbers.start} to {numbers.stop - 1}"
+
+
+def _fields(text: str) -> dict[str, Any]:
+    """The keyword arguments of `Genotype(...)`: literals, and `range(a, b)` of two small numbers."""
+    call = re.search(r"\bGenotype\s*\(.*\)", text, re.DOTALL)
+    if call is None or len(text) > 100_000:
+        raise InputError("no genotype: expected 'Genotype(normal=[...], normal_concat=range(2, 6), ...)'")
+    try:
+        tree = ast.parse(call[0], mode="eval").body
+        if not isinstance(tree, ast.Call) or tree.args:
+            raise ValueError("expected one 'Genotype(name=value, ...)'")
+        fields = {str(keyword.arg): _value(keyword.value) for keyword in tree.keywords}
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise InputError(f"no genotype: {str(error) or 'nested too deeply'}") from None
+    wanted = ("normal", "normal_concat", "reduce", "reduce_concat")
+    if sorted(fields) != sorted(wanted):
+        raise InputError(
+            f"no genotype: its fields are {', '.join(wanted)}; found {', '.join(fields) or 'none'}"
+        )
+    return fields
+
+
+def _value(node: ast.expr) -> Any:
+    """A literal, `range(a, b)`, or `list(...)` of one of these; nothing is called or looked up."""
+    match node:
+        case ast.Call(func=ast.Name("list"), args=[inner], keywords=[]):
+            return list(_value(inner))
+        case ast.Call(
+            func=ast.Name("range"), args=[ast.Constant(int(start)), ast.Constant(int(stop))], keywords=[]
+        ):
+            if stop > 100:
+                raise ValueError(f"range({start}, {stop}) is no range of nodes")
+            return list(range(start, stop))
+        case ast.Call():
+            raise ValueError("only range(a, b) and list(...) may stand in it")
+    return ast.literal_eval(node)
+
+
+def _cell(items: Any, output: Any) -> CellGenotype:
+    """A flat list of pairs, two a node; or a list of such lists, one a node."""
+    try:
+        nested = bool(items) and not isinstance(items[0][0], str)
+        nodes = items if nested else [items[i : i + 2] for i in range(0, len(items), 2)]
+        if not nested and len(items) % 2:
+            raise InputError(
+                "no genotype: a flat list holds two connections a node, so an even number of them"
+            )
+        connections = tuple(tuple(Connection(pair[1], pair[0]) for pair in pairs) for pairs in nodes)
+        return CellGenotype(connections, tuple(output))
+    except ValidationError as error:
+        raise InputError(f"no valid genotype: {explain(error)}") from None
+    except (TypeError, LookupError):
+        raise InputError("no genotype: a connection is written ('operation', input)") from None
+
+
+_PUBLISHED = {
+    # Liu, Simonyan, Yang: DARTS, ICLR 2019; first and second order.
+    "darts-v1": """Genotype(
+        normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('sep_conv_3x3', 1),
+                ('skip_connect', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)],
+        normal_concat=range(2, 6),
+        reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0),
+                ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('avg_pool_3x3', 0)],
+        reduce_concat=range(2, 6))""",
+    "darts-v2": """Genotype(
+        normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
+                ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)],
+        normal_concat=range(2, 6),
+        reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1),
+                ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)],
+        reduce_concat=range(2, 6))""",
+    # Xu et al.: PC-DARTS, ICLR 2020; searched on CIFAR-10 and on ImageNet.
+    "pc-darts-cifar": """Genotype(
+        normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1),
+                ('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)],
+        normal_concat=range(2, 6),
+        reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2),
+                ('sep_conv_3x3', 0), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)],
+        reduce_concat=range(2, 6))""",
+    "pc-darts-imagenet": """Genotype(
+        normal=[('skip_connect', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 0), ('skip_connect', 1),
+                ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('dil_conv_5x5', 4)],
+        normal_concat=range(2, 6),
+        reduce=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 2), ('max_pool_3x3', 1),
+                ('sep_conv_3x3', 2), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 3)],
+        reduce_concat=range(2, 6))""",
+}
+
+PUBLISHED = tuple(_PUBLISHED)
+
+
+def load_genotype(source: str | Path) -> Genotype:
+    """Load a genotype.
+
+    Args:
+        source: a published name (one of `PUBLISHED`), the path of a file in either notation or of a run
+            directory, or the text itself in either notation.
+
+    Raises:
+        InputError: nothing of that name, or not a valid genotype.
+    """
+    text = str(source)
+    if text in _PUBLISHED:
+        return Genotype.from_text(_PUBLISHED[text])
+    if isinstance(source, str) and (text.lstrip().startswith("{") or "Genotype(" in text):
+        return _read(text)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        path = path / "genotype.json"
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"no genotype {source}: give a file, a run directory or one of {', '.join(PUBLISHED)}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the genotype {path}: {error}") from None
+    try:
+        return _read(content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _read(text: str) -> Genotype:
+    return Genotype.from_json(text) if text.lstrip().startswith("{") else Genotype.from_text(text)
