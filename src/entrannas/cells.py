@@ -1,0 +1,159 @@
+"""Cells: the Engine-cell and the Transit-cell of a super-net, and the plain cell of a target network.
+
+A cell is a graph of nodes; `x[i]` is node i's feature map, [batch, channels, height, width]. Nodes 0 and 1 are
+the outputs of the two cells before, brought to the cell's channels; the cell returns its output nodes concatenated
+along the channels. In a reduction cell, what leaves an input node has stride 2.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from entrannas.errors import InputError
+from entrannas.genotype import INPUT_NODES, CellGenotype
+from entrannas.operations import NONE, OPERATIONS, FactorizedReduce, ReluConvNorm
+from entrannas.spaces import SearchSpace
+
+
+class Inputs(nn.Module):
+    """Brings the outputs of the two cells before to the cell's channels, and to one height and width."""
+
+    def __init__(self, before: tuple[int, int], channels: int, reduced: bool, searching: bool) -> None:
+        """Take `before`, the channels of the two, and `reduced`: the nearer one is a reduction cell."""
+        super().__init__()
+        farther = FactorizedReduce if reduced else ReluConvNorm
+        self.farther = farther(before[0], channels, searching)
+        self.nearer = ReluConvNorm(before[1], channels, searching)
+
+    def forward(self, farther: Tensor, nearer: Tensor) -> list[Tensor]:
+        """Return the feature maps of nodes 0 and 1."""
+        return [self.farther(farther), self.nearer(nearer)]
+
+
+class SearchCell(nn.Module):
+    """What Engine-cells and Transit-cells have in common: they own every candidate operation of the space.
+
+    With feature sharing, a candidate belongs to its source node: `o_k(x_i)` has one set of weights and is computed
+    once, whichever nodes it goes to. Without, it belongs to an edge, as in DARTS.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        kind: str,
+        before: tuple[int, int],
+        channels: int,
+        reduced: bool,
+        share_features: bool,
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.share_features = share_features
+        self.out_channels = space.nodes * channels
+        self.inputs = Inputs(before, channels, reduced, searching=True)
+        self.operations = nn.ModuleDict()
+        for i, j in space.edges:
+            stride = 2 if kind == "reduction" and i < INPUT_NODES else 1
+            for operation in space.operations:
+                if operation != NONE and self.key(i, j, operation) not in self.operations:
+                    self.operations[self.key(i, j, operation)] = OPERATIONS[operation](channels, stride, True)
+
+    def key(self, i: int, j: int, operation: str) -> str:
+        """Name the candidate `operation` on the edge (i, j)."""
+        return f"{i}_{operation}" if self.share_features else f"{i}_{j}_{operation}"
+
+    def feature(self, computed: dict[str, Tensor], x: Tensor, i: int, j: int, operation: str) -> Tensor:
+        """Return `o_k(x_i)` for node j, from `computed` where it is there already."""
+        key = self.key(i, j, operation)
+        if key not in computed:
+            computed[key] = self.operations[key](x)
+        return computed[key]
+
+
+class EngineCell(SearchCell):
+    """Holds all candidates, weighted by p: where alpha learns."""
+
+    def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
+        """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p [edges, K]."""
+        x = self.inputs(farther, nearer)
+        computed: dict[str, Tensor] = {}
+        weights = [row.unbind() for row in p.unbind()]
+        for j, edges in self.space.incoming():
+            terms = [
+                weight * self.feature(computed, x[i], i, j, operation)
+                for i, row in enumerate(weights[edges])
+                for weight, operation in zip(row, self.space.operations, strict=True)
+                if operation != NONE
+            ]
+            x.append(_sum(terms))
+        return torch.cat(x[INPUT_NODES:], dim=1)
+
+
+class TransitCell(SearchCell):
+    """Computes only the cell derived so far."""
+
+    def forward(self, farther: Tensor, nearer: Tensor, genotype: CellGenotype) -> Tensor:
+        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network."""
+        x = self.inputs(farther, nearer)
+        computed: dict[str, Tensor] = {}
+        for j, connections in genotype.by_node():
+            x.append(_sum([self.feature(computed, x[c.input], c.input, j, c.operation) for c in connections]))
+        return torch.cat([x[node] for node in genotype.output], dim=1)
+
+
+class Cell(nn.Module):
+    """The cell of a target network: an operation of its own for each connection of the genotype."""
+
+    def __init__(
+        self, genotype: CellGenotype, kind: str, before: tuple[int, int], channels: int, reduced: bool
+    ) -> None:
+        """Build the cell.
+
+        Raises:
+            InputError: the genotype has an operation that is unknown.
+        """
+        super().__init__()
+        self.genotype = genotype
+        self.out_channels = len(genotype.output) * channels
+        self.inputs = Inputs(before, channels, reduced, searching=False)
+        self.operations = nn.ModuleList()
+        for node, connections in genotype.by_node():
+            for connection in connections:
+                if connection.operation not in OPERATIONS:
+                    raise InputError(
+                        f"node {node} of the {kind} cell has an unknown operation {connection.operation!r}: "
+                        f"there is {', '.join(OPERATIONS)}"
+                    )
+                stride = 2 if kind == "reduction" and connection.input < INPUT_NODES else 1
+                self.operations.append(OPERATIONS[connection.operation](channels, stride, False))
+
+    def forward(self, farther: Tensor, nearer: Tensor, drop_path: float) -> Tensor:
+        """`x_j = sum o_k(x_i)` over the node's connections, each dropped with probability `drop_path`."""
+        x = self.inputs(farther, nearer)
+        operations = iter(self.operations)
+        for _, connections in self.genotype.by_node():
+            terms = []
+            for connection in connections:
+                operation = next(operations)
+                term = operation(x[connection.input])
+                if drop_path > 0 and not isinstance(operation, nn.Identity):
+                    term = _drop_path(term, drop_path)
+                terms.append(term)
+            x.append(_sum(terms))
+        return torch.cat([x[node] for node in self.genotype.output], dim=1)
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _drop_path(x: Tensor, probability: float) -> Tensor:
+    """Zero the feature map of each image with that probability, and scale those kept to the same expectation.
+
+    Larsson et al., ICLR 2017, as DARTS applies it: an image and a connection at a time, identities never.
+    """
+    keep = 1 - probability
+    mask = x.new_empty(len(x), 1, 1, 1).bernoulli_(keep)
+    return x * (mask / keep)

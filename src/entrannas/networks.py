@@ -1,0 +1,231 @@
+"""Networks: the super-net of a search, and the target network that is built from a genotype.
+
+Both are the DARTS family's stack: a stem, cells of which those at 1/3 and 2/3 are reduction cells and double the
+channels, global average pooling, a linear classifier.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from entrannas.cells import Cell, EngineCell, TransitCell
+from entrannas.genotype import Genotype
+from entrannas.operations import Conv2d
+from entrannas.spaces import SearchSpace
+
+Stem = Literal["cifar", "imagenet"]
+
+
+def cell_kinds(cells: int) -> tuple[str, ...]:
+    """Return the kind of each cell of a stack: reduction at 1/3 and 2/3 of it, normal elsewhere."""
+    return tuple("reduction" if i in (cells // 3, 2 * cells // 3) else "normal" for i in range(cells))
+
+
+class CifarStem(nn.Module):
+    """One 3 x 3 convolution at full resolution to three times the channels."""
+
+    reduced = False
+
+    def __init__(self, in_channels: int, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.out_channels = (3 * channels, 3 * channels)
+        self.layers = nn.Sequential(
+            Conv2d(in_channels, 3 * channels, 3, padding=1), nn.BatchNorm2d(3 * channels, affine=affine)
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs of the first cell, both the same."""
+        x = self.layers(images)
+        return x, x
+
+
+class ImageNetStem(nn.Module):
+    """Three 3 x 3 convolutions of stride 2; the first cell sees the maps at 1/4 and at 1/8."""
+
+    reduced = True
+
+    def __init__(self, in_channels: int, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.out_channels = (channels, channels)
+        self.quarter = nn.Sequential(
+            Conv2d(in_channels, channels // 2, 3, stride=2, padding=1),
+            nn.BatchNorm2d(channels // 2, affine=affine),
+            nn.ReLU(),
+            Conv2d(channels // 2, channels, 3, stride=2, padding=1),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+        self.eighth = nn.Sequential(
+            nn.ReLU(),
+            Conv2d(channels, channels, 3, stride=2, padding=1),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs of the first cell, the farther one twice as high and wide."""
+        farther = self.quarter(images)
+        return farther, self.eighth(farther)
+
+
+STEMS: dict[Stem, type[CifarStem] | type[ImageNetStem]] = {"cifar": CifarStem, "imagenet": ImageNetStem}
+
+
+class SuperNet(nn.Module):
+    """The stack that a search trains: Engine-cells where alpha learns, Transit-cells elsewhere.
+
+    alpha is no part of it: it gets the connection weights p and the genotype derived from them at each call, so its
+    parameters are the weights of the operations and nothing else.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        engines: Sequence[int],
+        share_features: bool,
+        cells: int,
+        channels: int,
+        num_classes: int,
+        in_channels: int,
+        stem: Stem = "cifar",
+    ) -> None:
+        """Build the stack; `engines` are the indices of its Engine-cells."""
+        super().__init__()
+        self.stem = STEMS[stem](in_channels, channels, affine=False)
+        before, reduced = self.stem.out_channels, self.stem.reduced
+        self.cells = nn.ModuleList()
+        self.kinds = cell_kinds(cells)
+        for index, kind in enumerate(self.kinds):
+            channels *= 2 if kind == "reduction" else 1
+            role = EngineCell if index in engines else TransitCell
+            cell = role(space, kind, before, channels, reduced, share_features)
+            self.cells.append(cell)
+            before, reduced = (before[1], cell.out_channels), kind == "reduction"
+        self.classifier = nn.Linear(before[1], num_classes)
+
+    def forward(self, images: Tensor, p: dict[str, Tensor], genotype: Genotype) -> Tensor:
+        """Return logits [batch, num_classes].
+
+        Args:
+            images: [batch, in_channels, height, width].
+            p: the weights of the candidate connections by kind of cell, [edges, K] each; for the Engine-cells.
+            genotype: derived from p; for the Transit-cells.
+        """
+        farther, nearer = self.stem(images)
+        for kind, cell in zip(self.kinds, self.cells, strict=True):
+            chosen = p[kind] if isinstance(cell, EngineCell) else genotype.cells[kind]
+            farther, nearer = nearer, cell(farther, nearer, chosen)
+        logits: Tensor = self.classifier(nearer.mean(dim=(2, 3)))
+        return logits
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier on the map behind the second reduction, for training only.
+
+    The DARTS family's: built for maps of 8 x 8 (CIFAR) and 7 x 7 (ImageNet, stride 2, and without the second batch
+    norm, as its authors kept it). For maps too small for its pooling, adaptive pooling to 2 x 2 replaces it; on
+    larger ones the result is averaged. Both are our choice.
+    """
+
+    def __init__(self, channels: int, num_classes: int, stem: Stem) -> None:
+        super().__init__()
+        self.stride, self.smallest = (3, 8) if stem == "cifar" else (2, 7)
+        self.layers = nn.Sequential(
+            Conv2d(channels, 128, 1),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            Conv2d(128, 768, 2),
+            nn.BatchNorm2d(768) if stem == "cifar" else nn.Identity(),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(768, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits [batch, num_classes] from [batch, channels, height, width]."""
+        x = torch.relu(x)
+        if min(x.shape[-2:]) < self.smallest:
+            x = F.adaptive_avg_pool2d(x, 2)
+        else:
+            x = F.avg_pool2d(x, 5, self.stride)
+        logits: Tensor = self.classifier(self.layers(x).mean(dim=(2, 3)))
+        return logits
+
+
+class Network(nn.Module):
+    """The target network of a genotype.
+
+    Attributes:
+        drop_path: the probability, in training, of dropping a connection; a training raises it over its epochs.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        num_classes: int,
+        cells: int,
+        channels: int,
+        stem: Stem,
+        auxiliary: bool,
+        drop_path: float,
+        in_channels: int,
+    ) -> None:
+        """Build the stack; see `build_network`."""
+        super().__init__()
+        self.drop_path = drop_path
+        self.stem = STEMS[stem](in_channels, channels, affine=True)
+        before, reduced = self.stem.out_channels, self.stem.reduced
+        self.cells = nn.ModuleList()
+        self.auxiliary_at = 2 * cells // 3 if auxiliary else None
+        for index, kind in enumerate(cell_kinds(cells)):
+            channels *= 2 if kind == "reduction" else 1
+            cell = Cell(genotype.cells[kind], kind, before, channels, reduced)
+            self.cells.append(cell)
+            before, reduced = (before[1], cell.out_channels), kind == "reduction"
+            if index == self.auxiliary_at:
+                self.auxiliary_head = AuxiliaryHead(cell.out_channels, num_classes, stem)
+        self.classifier = nn.Linear(before[1], num_classes)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Return logits [batch, num_classes], and with an auxiliary head in training mode its logits as well."""
+        drop_path = self.drop_path if self.training else 0.0
+        auxiliary = None
+        farther, nearer = self.stem(images)
+        for index, cell in enumerate(self.cells):
+            farther, nearer = nearer, cell(farther, nearer, drop_path)
+            if self.training and index == self.auxiliary_at:
+                auxiliary = self.auxiliary_head(nearer)
+        logits: Tensor = self.classifier(nearer.mean(dim=(2, 3)))
+        return logits if auxiliary is None else (logits, auxiliary)
+
+
+def build_network(
+    genotype: Genotype,
+    num_classes: int = 10,
+    cells: int = 20,
+    channels: int = 36,
+    stem: Stem = "cifar",
+    auxiliary: bool = False,
+    drop_path: float = 0.0,
+    in_channels: int = 3,
+) -> Network:
+    """Build the target network of a genotype, the DARTS family's to the parameter.
+
+    Args:
+        genotype: with any number of connections a node.
+        num_classes: outputs.
+        cells: how many are stacked.
+        channels: of the first cells; doubled at each of the two reductions.
+        stem: `cifar` for small images, or `imagenet`, whose three strides of 2 are for images of 96 pixels and more.
+        auxiliary: add the auxiliary head, which trains along.
+        drop_path: probability of dropping a connection in training, `Network.drop_path`.
+        in_channels: 1 for grey images, 3 for colour.
+
+    Returns:
+        A module: images [batch, in_channels, height, width] in, logits [batch, num_classes] out; with an auxiliary
+        head in training mode, the pair of both logits.
+
+    Raises:
+        InputError: the genotype has an operation that is unknown.
+    """
+    return Network(genotype, num_classes, cells, channels, stem, auxiliary, drop_path, in_channels)

@@ -1,0 +1,142 @@
+"""The candidate operations, each a small module that maps [batch, channels, height, width] to the same shape.
+
+With stride 2, height and width halve, rounded up. The operations are those of DARTS, to the parameter: a ReLU
+comes before a convolution and a batch norm after it. In the search, batch norm has no affine parameters, since a
+scale would compete with alpha, and a pooling is followed by a batch norm, so that its scale is that of the others.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
+
+NONE = "none"
+"""The candidate that is no connection: it takes weight in the relaxation, computes nothing, is never derived."""
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution without bias that keeps its input for backward only where its weight wants a gradient.
+
+    PyTorch's keeps it always. In the alpha step no weight wants one, and an Engine-cell is mostly convolutions.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, **options: int) -> None:
+        super().__init__(in_channels, out_channels, kernel, bias=False, **options)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve [batch, in_channels, height, width]."""
+        if self.weight.requires_grad or not input.requires_grad:
+            return super().forward(input)
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        convolved: Tensor = _FrozenConvolution.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
+        return convolved
+
+
+class _FrozenConvolution(torch.autograd.Function):
+    """A convolution whose only gradient is its input's, for which the weight is enough."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, *geometry: Any) -> Tensor:
+        output = F.conv2d(input, weight, None, *geometry)
+        ctx.save_for_backward(weight)
+        ctx.input_shape, ctx.input_dtype, ctx.geometry = input.shape, input.dtype, geometry
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (gradient,) = gradients
+        (weight,) = ctx.saved_tensors
+        weight = weight.to(gradient.dtype)
+        wanted = conv2d_input(ctx.input_shape, weight, gradient, *ctx.geometry)  # type: ignore[no-untyped-call]
+        return wanted.to(ctx.input_dtype), None, None, None, None, None
+
+
+class ReluConvNorm(nn.Sequential):
+    """ReLU, 1 x 1 convolution, batch norm: brings a cell's input to the cell's channels."""
+
+    def __init__(self, in_channels: int, channels: int, searching: bool) -> None:
+        super().__init__(nn.ReLU(), Conv2d(in_channels, channels, 1), _norm(channels, searching))
+
+
+class FactorizedReduce(nn.Module):
+    """Halve height and width by two 1 x 1 convolutions of stride 2, the second of the map shifted by a pixel."""
+
+    def __init__(self, in_channels: int, channels: int, searching: bool) -> None:
+        super().__init__()
+        self.even = Conv2d(in_channels, channels // 2, 1, stride=2)
+        self.odd = Conv2d(in_channels, channels - channels // 2, 1, stride=2)
+        self.norm = _norm(channels, searching)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, in_channels, h, w] to [batch, channels, ceil(h / 2), ceil(w / 2)]."""
+        x = torch.relu(x)
+        height, width = x.shape[-2:]
+        shifted = F.pad(x[:, :, 1:, 1:], (0, width % 2, 0, height % 2))  # pads only what is odd
+        norm: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        return norm
+
+
+def _norm(channels: int, searching: bool) -> nn.Module:
+    return nn.BatchNorm2d(channels, affine=not searching)
+
+
+def _pool(pool: nn.Module, channels: int, searching: bool) -> nn.Module:
+    return nn.Sequential(pool, _norm(channels, searching)) if searching else pool
+
+
+def _max_pool(channels: int, stride: int, searching: bool) -> nn.Module:
+    return _pool(nn.MaxPool2d(3, stride, padding=1), channels, searching)
+
+
+def _average_pool(channels: int, stride: int, searching: bool) -> nn.Module:
+    return _pool(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, searching)
+
+
+def _skip(channels: int, stride: int, searching: bool) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, searching)
+
+
+def _depthwise(channels: int, kernel: int, stride: int, dilation: int, searching: bool) -> list[nn.Module]:
+    """ReLU, depthwise convolution, pointwise convolution, batch norm."""
+    padding = dilation * (kernel - 1) // 2
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+    return [
+        nn.ReLU(),
+        Conv2d(channels, channels, kernel, **options),
+        Conv2d(channels, channels, 1),
+        _norm(channels, searching),
+    ]
+
+
+def _separable(kernel: int) -> "Builder":
+    def build(channels: int, stride: int, searching: bool) -> nn.Module:
+        return nn.Sequential(
+            *_depthwise(channels, kernel, stride, 1, searching),
+            *_depthwise(channels, kernel, 1, 1, searching),
+        )
+
+    return build
+
+
+def _dilated(kernel: int) -> "Builder":
+    def build(channels: int, stride: int, searching: bool) -> nn.Module:
+        return nn.Sequential(*_depthwise(channels, kernel, stride, 2, searching))
+
+    return build
+
+
+Builder = Callable[[int, int, bool], nn.Module]
+"""Builds an operation from channels, stride (1 or 2), and whether it is for a search or for a target network."""
+
+OPERATIONS: dict[str, Builder] = {
+    "max_pool_3x3": _max_pool,
+    "avg_pool_3x3": _average_pool,
+    "skip_connect": _skip,
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "dil_conv_3x3": _dilated(3),
+    "dil_conv_5x5": _dilated(5),
+}
