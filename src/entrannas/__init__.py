@@ -1,1 +1,34 @@
-"""EnTranNAS: differentiable architecture search with Engine-cells and Transit-cells."""
+"""EnTranNAS: differentiable architecture search with Engine-cells and Transit-cells.
+
+import entrannas
+
+found = entrannas.search(entrannas.SearchConfig(data="my-images"))
+trained = entrannas.train(found.genotype, entrannas.TrainConfig(data="my-images", epochs=100))
+print(trained.test_accuracy)
+"""
+
+from entrannas.cost import Cost, cost
+from entrannas.errors import InputError
+from entrannas.genotype import CellGenotype, Connection, Genotype, load_genotype
+from entrannas.networks import Network, build_network
+from entrannas.search import SearchConfig, SearchResult, search
+from entrannas.training import TrainConfig, TrainResult, evaluate, train
+
+__all__ = [
+    "CellGenotype",
+    "Connection",
+    "Cost",
+    "Genotype",
+    "InputError",
+    "Network",
+    "SearchConfig",
+    "SearchResult",
+    "TrainConfig",
+    "TrainResult",
+    "build_network",
+    "cost",
+    "evaluate",
+    "load_genotype",
+    "search",
+    "train",
+]

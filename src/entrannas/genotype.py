@@ -10,6 +10,7 @@ before it, 2 and on are its intermediate nodes. Two notations carry the same obj
 
 import ast
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,9 +92,7 @@ class Genotype:
                 for node in cell.nodes
             )
             output = json.dumps(list(cell.output))
-            cells.append(
-                f'    "{kind}": {{\n      "nodes": [\n{nodes}\n      ],\n      "output": {output}\n    }}'
-            )
+            cells.append(f'    "{kind}": {{\n      "nodes": [\n{nodes}\n      ],\n      "output": {output}\n    }}')
         return f'{{\n  "version": {VERSION},\n  "cells": {{\n' + ",\n".join(cells) + "\n  }\n}\n"
 
     @classmethod
@@ -131,9 +130,7 @@ class Genotype:
             flat = all(len(node) == 2 for node in pairs)
             fields.append(f"{name}={[pair for node in pairs for pair in node] if flat else pairs}")
             consecutive = cell.output == tuple(range(cell.output[0], cell.output[-1] + 1))
-            concat = (
-                f"range({cell.output[0]}, {cell.output[-1] + 1})" if consecutive else f"{list(cell.output)}"
-            )
+            concat = f"range({cell.output[0]}, {cell.output[-1] + 1})" if consecutive else f"{list(cell.output)}"
             fields.append(f"{name}_concat={concat}")
         return f"Genotype({', '.join(fields)})"
 
@@ -145,9 +142,7 @@ class Genotype:
             InputError: not that notation, or not a valid genotype.
         """
         fields = _fields(text)
-        return cls(
-            _cell(fields["normal"], fields["normal_concat"]), _cell(fields["reduce"], fields["reduce_concat"])
-        )
+        return cls(_cell(fields["normal"], fields["normal_concat"]), _cell(fields["reduce"], fields["reduce_concat"]))
 
 
 _GENOTYPE = TypeAdapter(Genotype)
@@ -171,9 +166,7 @@ def _fields(text: str) -> dict[str, Any]:
         raise InputError(f"no genotype: {str(error) or 'nested too deeply'}") from None
     wanted = ("normal", "normal_concat", "reduce", "reduce_concat")
     if sorted(fields) != sorted(wanted):
-        raise InputError(
-            f"no genotype: its fields are {', '.join(wanted)}; found {', '.join(fields) or 'none'}"
-        )
+        raise InputError(f"no genotype: its fields are {', '.join(wanted)}; found {', '.join(fields) or 'none'}")
     return fields
 
 
@@ -182,9 +175,7 @@ def _value(node: ast.expr) -> Any:
     match node:
         case ast.Call(func=ast.Name("list"), args=[inner], keywords=[]):
             return list(_value(inner))
-        case ast.Call(
-            func=ast.Name("range"), args=[ast.Constant(int(start)), ast.Constant(int(stop))], keywords=[]
-        ):
+        case ast.Call(func=ast.Name("range"), args=[ast.Constant(int(start)), ast.Constant(int(stop))], keywords=[]):
             if stop > 100:
                 raise ValueError(f"range({start}, {stop}) is no range of nodes")
             return list(range(start, stop))
@@ -199,9 +190,7 @@ def _cell(items: Any, output: Any) -> CellGenotype:
         nested = bool(items) and not isinstance(items[0][0], str)
         nodes = items if nested else [items[i : i + 2] for i in range(0, len(items), 2)]
         if not nested and len(items) % 2:
-            raise InputError(
-                "no genotype: a flat list holds two connections a node, so an even number of them"
-            )
+            raise InputError("no genotype: a flat list holds two connections a node, so an even number of them")
         connections = tuple(tuple(Connection(pair[1], pair[0]) for pair in pairs) for pairs in nodes)
         return CellGenotype(connections, tuple(output))
     except ValidationError as error:
@@ -262,7 +251,7 @@ def load_genotype(source: str | Path) -> Genotype:
     if isinstance(source, str) and (text.lstrip().startswith("{") or "Genotype(" in text):
         return _read(text)
     path = Path(source).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "genotype.json"
     try:
         content = path.read_text(encoding="utf-8")

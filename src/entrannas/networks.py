@@ -144,10 +144,8 @@ class AuxiliaryHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [batch, num_classes] from [batch, channels, height, width]."""
         x = torch.relu(x)
-        if min(x.shape[-2:]) < self.smallest:
-            x = F.adaptive_avg_pool2d(x, 2)
-        else:
-            x = F.avg_pool2d(x, 5, self.stride)
+        small = min(x.shape[-2:]) < self.smallest
+        x = F.adaptive_avg_pool2d(x, 2) if small else F.avg_pool2d(x, 5, self.stride)
         logits: Tensor = self.classifier(self.layers(x).mean(dim=(2, 3)))
         return logits
 

@@ -23,8 +23,17 @@ class Conv2d(nn.Conv2d):
     PyTorch's keeps it always. In the alpha step no weight wants one, and an Engine-cell is mostly convolutions.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, **options: int) -> None:
-        super().__init__(in_channels, out_channels, kernel, bias=False, **options)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve [batch, in_channels, height, width]."""
@@ -50,7 +59,7 @@ class _FrozenConvolution(torch.autograd.Function):
         (gradient,) = gradients
         (weight,) = ctx.saved_tensors
         weight = weight.to(gradient.dtype)
-        wanted = conv2d_input(ctx.input_shape, weight, gradient, *ctx.geometry)  # type: ignore[no-untyped-call]
+        wanted = conv2d_input(ctx.input_shape, weight, gradient, *ctx.geometry)
         return wanted.to(ctx.input_dtype), None, None, None, None, None
 
 
@@ -102,10 +111,9 @@ def _skip(channels: int, stride: int, searching: bool) -> nn.Module:
 def _depthwise(channels: int, kernel: int, stride: int, dilation: int, searching: bool) -> list[nn.Module]:
     """ReLU, depthwise convolution, pointwise convolution, batch norm."""
     padding = dilation * (kernel - 1) // 2
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
     return [
         nn.ReLU(),
-        Conv2d(channels, channels, kernel, **options),
+        Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels),
         Conv2d(channels, channels, 1),
         _norm(channels, searching),
     ]

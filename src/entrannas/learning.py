@@ -1,0 +1,46 @@
+"""What a search and a training share in learning: schedules, and the tally of an epoch."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from entrannas.errors import InputError
+
+
+def cosine(start: float, end: float, done: float) -> float:
+    """Fall from `start` to `end` along half a cosine, `done` going from 0 to 1 (Loshchilov and Hutter, ICLR 2017)."""
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+class Tally:
+    """Sums loss and correct predictions on the device, so that no step waits for it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: Tensor | None = None
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: its mean loss, logits [batch, classes] and labels [batch]."""
+        correct = (logits.detach().argmax(dim=1) == labels).sum()
+        sums = torch.stack([loss.detach().double() * len(labels), correct.double()])
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.count += len(labels)
+
+    def result(self) -> tuple[float, float]:
+        """Return mean loss and accuracy, from 0 to 1.
+
+        Raises:
+            InputError: the loss is not a number any more.
+        """
+        assert self.sums is not None, "an epoch has at least one step"
+        loss, correct = self.sums.tolist()
+        if not math.isfinite(loss):
+            raise InputError("the loss is not finite any more: choose a lower learning rate")
+        return loss / self.count, correct / self.count

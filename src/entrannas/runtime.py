@@ -1,0 +1,38 @@
+"""Where and how tensors are computed: device and precision through Lightning Fabric, and seeds."""
+
+import hashlib
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from entrannas.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+def start(device: Device, precision: Precision) -> Fabric:
+    """Start Fabric on one device; `auto` is CUDA where there is one.
+
+    Raises:
+        InputError: CUDA asked for where there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("no CUDA device is visible to PyTorch: use --device cpu or --device auto")
+    torch.backends.cudnn.deterministic = True  # a resumed run must retrace the one that was killed
+    accelerator = "cuda" if available and device != "cpu" else "cpu"
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def seed_of(*key: object) -> int:
+    """Return a seed for a purpose, such as `seed_of("epoch", seed, 3)`; different keys give unrelated seeds."""
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:7])
+
+
+def generator(*key: object) -> torch.Generator:
+    """Return a random generator on the CPU, seeded by `seed_of`."""
+    return torch.Generator().manual_seed(seed_of(*key))

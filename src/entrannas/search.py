@@ -1,0 +1,250 @@
+"""The search of an architecture: its settings, its loop, and the run that it leaves."""
+
+import math
+import re
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+
+from entrannas.configuration import (
+    SEARCH_PRESETS,
+    Configuration,
+    Count,
+    Fraction,
+    Positive,
+    preset_note,
+    search_default,
+    target_size,
+)
+from entrannas.cost import cost
+from entrannas.data import Augmentation, load_training_data, training_batches
+from entrannas.drawing import save_pictures
+from entrannas.genotype import Genotype
+from entrannas.learning import Tally, cosine, set_lr
+from entrannas.methods import METHODS
+from entrannas.networks import SuperNet, build_network, cell_kinds
+from entrannas.progress import Reporter
+from entrannas.runs import Run
+from entrannas.runtime import generator, seed_of, start
+from entrannas.searcher import Searcher
+from entrannas.sources import balanced_order
+from entrannas.spaces import SPACES, search_space
+
+
+class SearchConfig(Configuration):
+    """Settings of a search; the defaults are the paper's CIFAR-10 protocol, where it is settled.
+
+    Attributes:
+        space: a search space, see `spaces.SPACES`.
+        method: a search method, see `methods.METHODS`.
+        nodes: intermediate nodes of a cell.
+        cells: how many the super-net stacks, at least 3.
+        channels: of its first cells.
+        engines: which of its cells are Engine-cells, counted from 0; `all`; by default the method's choice.
+        tau: the temperature of the first and of the last epoch, linear in between; by default the method's.
+        epochs: over the two halves of the training set.
+        batch_size: of a weights step, and of an alpha step.
+        warmup_epochs: at the start, in which alpha stays untouched.
+        weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
+        alpha_lr: of Adam; by default 6e-4 at batch 256, in proportion to the batch's square root.
+        cutout: side of the square that is cut out, as a fraction of the image's side.
+        flip: mirror half of the images.
+        picture_every: epochs between two pictures of the cells.
+    """
+
+    space: str = "darts"
+    method: str = "entrannas"
+    nodes: Count = 4
+    cells: Annotated[int, Field(ge=3)] = search_default("cells", 8)
+    channels: Annotated[int, Field(ge=2)] = search_default("channels", 16)
+    engines: tuple[int, ...] = Field(
+        default_factory=lambda settings: METHODS[settings["method"]].engines(cell_kinds(settings["cells"]))
+    )
+    tau: tuple[Positive, Positive] = Field(default_factory=lambda settings: METHODS[settings["method"]].tau)
+    epochs: Count = search_default("epochs", 50)
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    batch_size: Count = search_default("batch_size", 256)
+    weights_lr: Positive = Field(default_factory=lambda settings: 0.1 * settings["batch_size"] / 256)
+    weights_lr_end: Annotated[float, Field(ge=0)] = 0.001
+    alpha_lr: Positive = Field(default_factory=lambda settings: 6e-4 * math.sqrt(settings["batch_size"] / 256))
+    flip: bool = search_default("flip", True)
+    cutout: Fraction = 0.0
+    picture_every: Count = 10
+
+    @field_validator("space")
+    @classmethod
+    def _known_space(cls, name: str) -> str:
+        if name not in SPACES:
+            raise ValueError(f"no search space {name!r}: there is {', '.join(SPACES)}")
+        return name
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, name: str) -> str:
+        if name not in METHODS:
+            raise ValueError(f"no method {name!r}: there is {', '.join(METHODS)}")
+        return name
+
+    @field_validator("engines", mode="before")
+    @classmethod
+    def _engines(cls, engines: Any, info: ValidationInfo) -> Any:
+        kinds = cell_kinds(info.data["cells"])
+        if engines == "all":
+            return tuple(range(len(kinds)))
+        if isinstance(engines, str):
+            if not re.fullmatch(r"\d+(,\d+)*", engines):
+                raise ValueError(f"{engines!r} is neither all nor numbers such as 5,7")
+            engines = tuple(int(index) for index in engines.split(","))
+        for index in engines:
+            if index not in range(len(kinds)):
+                raise ValueError(f"there is no cell {index}: they are numbered 0 to {len(kinds) - 1}")
+        for kind in set(kinds) - {kinds[index] for index in engines} if engines else ():
+            where = ", ".join(str(index) for index, other in enumerate(kinds) if other == kind)
+            raise ValueError(f"no Engine-cell among the {kind} cells ({where}): their alpha would never learn")
+        return tuple(sorted(set(engines)))
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        run: the run directory.
+        genotype: the architecture that the last step derived.
+        seconds: the search took, those before an interruption included.
+        weights_accuracy: of the super-net on the weights half, over the last epoch; None where no cell learns.
+        alpha_accuracy: the same on the alpha half.
+        parameters: of the target network, at the size that a training gives it by default.
+        multiply_adds: the same, for one image.
+    """
+
+    run: Path
+    genotype: Genotype
+    seconds: float
+    weights_accuracy: float | None
+    alpha_accuracy: float | None
+    parameters: int
+    multiply_adds: int
+
+
+def search(
+    config: SearchConfig, out: str | Path | None = None, resume: bool = False, reporter: Reporter | None = None
+) -> SearchResult:
+    """Search an architecture, and leave a run directory.
+
+    Args:
+        config: the settings.
+        out: the run directory; by default a new one in `runs/`.
+        resume: go on with the run in `out` after its last whole epoch, to the same bytes as if it had never stopped.
+        reporter: is told of the progress.
+
+    Raises:
+        InputError: the data, the device or the run directory cannot be used; nothing is overwritten.
+    """
+    began = time.monotonic()
+    reporter = reporter or Reporter()
+    settings = config.model_dump(mode="json")
+    run = Run.claim(out, "search", config.data, settings, resume)
+    fabric = start(config.device, config.precision)
+    data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
+    run.begin("search", settings, fabric.device, data.describe())
+
+    if config.data in SEARCH_PRESETS:
+        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
+    method, space = METHODS[config.method], search_space(config.space, config.nodes)
+    channels = data.images.shape[0]
+    size = config.cells, config.channels, len(data.classes), channels, config.stem
+    torch.manual_seed(seed_of("weights", config.seed))
+    supernet = SuperNet(space, config.engines, method.share_features, *size)
+    searcher = Searcher(fabric, method, space, supernet, config.alpha_lr, config.seed)
+    first, state = run.load_checkpoint()
+    if state:
+        searcher.load_state(state)
+    searcher.tau = _tau(config, max(first - 1, 0))
+    genotype = searcher.derive()
+
+    order = balanced_order(data.images.labels, "halves", config.seed)
+    half = len(order) // 2
+    halves = {"weights": order[:half], "alpha": order[half : 2 * half]}
+    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
+    epochs = range(first, config.epochs if config.engines else 0)  # without an Engine-cell, nothing can be learned
+    with reporter.watch("search", epochs, max(1, half // config.batch_size)):
+        for epoch in epochs:
+            epoch_began = time.monotonic()
+            torch.manual_seed(seed_of("epoch", config.seed, epoch))
+            searcher.tau = _tau(config, epoch)
+            lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
+            set_lr(searcher.weights_optimizer, lr)
+            weights_tally, alpha_tally, changes = Tally(), Tally(), 0
+            weights_batches, alpha_batches = (
+                training_batches(
+                    data.images,
+                    places,
+                    config.batch_size,
+                    augmentation,
+                    data.normalisation,
+                    generator(name, config.seed, epoch),
+                )
+                for name, places in halves.items()
+            )
+            for (weights_images, weights_labels), (alpha_images, alpha_labels) in zip(
+                weights_batches, alpha_batches, strict=True
+            ):
+                derived = searcher.derive()
+                changes += derived != genotype
+                genotype = derived
+                loss, logits = searcher.weights_step(weights_images, weights_labels, genotype)
+                weights_tally.add(loss, logits, weights_labels)
+                if epoch >= config.warmup_epochs:
+                    loss, logits = searcher.alpha_step(alpha_images, alpha_labels, genotype)
+                    alpha_tally.add(loss, logits, alpha_labels)
+                reporter.step()
+            genotype = searcher.derive()
+            weights_loss, weights_accuracy = weights_tally.result()
+            alpha_loss, alpha_accuracy = alpha_tally.result() if alpha_tally.count else (None, None)
+            metrics = {
+                "epoch": epoch,
+                "weights_loss": weights_loss,
+                "weights_accuracy": weights_accuracy,
+                "alpha_loss": alpha_loss,
+                "alpha_accuracy": alpha_accuracy,
+                "tau": searcher.tau,
+                "weights_lr": lr,
+                "changes": changes,
+                "genotype": genotype.to_text(),
+                "seconds": time.monotonic() - epoch_began,
+            }
+            run.log(metrics)
+            run.write("genotype.json", genotype.to_json().encode())
+            if (epoch + 1) % config.picture_every == 0:
+                save_pictures(genotype, run.path / "pictures", f"epoch-{epoch + 1:03}-")
+            run.save_checkpoint(epoch + 1, searcher.state())
+            reporter.epoch(metrics)
+
+    run.write("genotype.json", genotype.to_json().encode())
+    save_pictures(genotype, run.path, "")
+    history = run.metrics()
+    last = history[-1] if history else {}
+    target = *target_size(config.data, config.stem), config.stem
+    network = build_network(genotype, len(data.classes), *target, in_channels=channels)
+    earlier = sum(line["seconds"] for line in history if line["epoch"] < first)
+    result = SearchResult(
+        run=run.path,
+        genotype=genotype,
+        seconds=earlier + time.monotonic() - began,
+        weights_accuracy=last.get("weights_accuracy"),
+        alpha_accuracy=last.get("alpha_accuracy"),
+        **asdict(cost(network, data.images.shape)),
+    )
+    run.write_json("result.json", asdict(result) | {"run": str(run.path), "genotype": genotype.to_text()})
+    return result
+
+
+def _tau(config: SearchConfig, epoch: int) -> float:
+    """Anneal the temperature linearly from the first epoch to the last."""
+    start, end = config.tau
+    return start + (end - start) * epoch / max(1, config.epochs - 1)

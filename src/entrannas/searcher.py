@@ -1,0 +1,97 @@
+"""The two steps of a search and the derivation between them: EnTranNAS and, by other rows of the table, its peers."""
+
+from collections.abc import Mapping
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from entrannas.genotype import Genotype
+from entrannas.methods import Method
+from entrannas.networks import SuperNet
+from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
+from entrannas.runtime import generator
+from entrannas.spaces import SearchSpace
+
+KINDS = ("normal", "reduction")
+_CLIP = 5.0
+
+
+class Searcher:
+    """A super-net, the architecture variables, and what optimises both.
+
+    Attributes:
+        alpha: the architecture variables by kind of cell, [edges, K] each, shared by all cells of the kind.
+        tau: the temperature of the relaxation.
+    """
+
+    def __init__(
+        self, fabric: Fabric, method: Method, space: SearchSpace, supernet: SuperNet, alpha_lr: float, seed: int
+    ) -> None:
+        """Draw alpha from N(0, 1e-3), as DARTS does, and set up SGD for the weights and Adam for alpha."""
+        self.fabric, self.method, self.space = fabric, method, space
+        self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        shape = len(space.edges), len(space.operations)
+        random = generator("alpha", seed)
+        self.alpha = nn.ParameterDict({kind: 1e-3 * torch.randn(shape, generator=random) for kind in KINDS})
+        self.alpha.to(fabric.device)
+        self.tau = method.tau[0]
+        self.weights_optimizer = torch.optim.SGD(self.supernet.parameters(), lr=0.0, momentum=0.9, weight_decay=3e-4)
+        self.alpha_optimizer = torch.optim.Adam(
+            self.alpha.parameters(), lr=alpha_lr, betas=(0.5, 0.999), weight_decay=1e-3
+        )
+
+    def relax(self) -> dict[str, Tensor]:
+        """Return the weights p of the candidate connections by kind of cell, [edges, K] each."""
+        return {kind: self.method.relaxation(alpha, self.tau) for kind, alpha in self.alpha.items()}
+
+    @torch.no_grad()
+    def derive(self) -> Genotype:
+        """Derive the architecture from alpha as it is now; every step begins with it."""
+        return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
+
+    def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
+        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
+        with torch.no_grad():
+            p = self.relax()
+        loss, logits = self._loss(images, labels, p, genotype)
+        self.weights_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        nn.utils.clip_grad_norm_(self.supernet.parameters(), _CLIP)
+        self.weights_optimizer.step()
+        return loss, logits
+
+    def alpha_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
+        """Update alpha on a batch of its half; no gradient of a weight is computed. Return loss and logits.
+
+        First order: the weights are taken as they are. Nothing before the first Engine-cell enters the graph.
+        """
+        self.supernet.requires_grad_(False)
+        loss, logits = self._loss(images, labels, self.relax(), genotype)
+        self.alpha_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.alpha_optimizer.step()
+        self.supernet.requires_grad_(True)
+        return loss, logits
+
+    def _loss(self, images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype) -> tuple[Tensor, Tensor]:
+        with self.fabric.autocast():
+            logits = self.supernet(images, p, genotype)
+            return F.cross_entropy(logits, labels), logits
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors that the next step depends on, by name."""
+        return (
+            module_state("supernet", self.supernet)
+            | module_state("alpha", self.alpha)
+            | optimizer_state("weights_optimizer", self.weights_optimizer)
+            | optimizer_state("alpha_optimizer", self.alpha_optimizer)
+        )
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        load_module_state("supernet", self.supernet, state)
+        load_module_state("alpha", self.alpha, state)
+        load_optimizer_state("weights_optimizer", self.weights_optimizer, state)
+        load_optimizer_state("alpha_optimizer", self.alpha_optimizer, state)

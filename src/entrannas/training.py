@@ -1,0 +1,245 @@
+"""The training of a derived network by the DARTS family's protocol, and its test."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from entrannas.configuration import (
+    TRAIN_PRESETS,
+    TRAIN_PROTOCOLS,
+    Configuration,
+    Count,
+    Fraction,
+    Positive,
+    preset_note,
+    train_default,
+)
+from entrannas.cost import cost
+from entrannas.data import (
+    Augmentation,
+    Images,
+    Normalisation,
+    load_images,
+    load_training_data,
+    ordered_batches,
+    training_batches,
+)
+from entrannas.errors import InputError
+from entrannas.genotype import Genotype, load_genotype
+from entrannas.learning import Tally, cosine, set_lr
+from entrannas.networks import Network, build_network
+from entrannas.progress import Reporter
+from entrannas.runs import Run, load_module_state, load_optimizer_state, load_tensors, module_state, optimizer_state
+from entrannas.runtime import Device, generator, seed_of, start
+from entrannas.sources import open_source
+
+WEIGHTS = "weights.safetensors"
+
+
+class TrainConfig(Configuration):
+    """Settings of a training; the defaults are the protocol of the DARTS family for the stem.
+
+    Attributes:
+        cells: how many the network stacks.
+        channels: of its first cells.
+        epochs: over the training set.
+        batch_size: of a step.
+        lr: of SGD, cosine to 0; by default the protocol's at its batch size, in proportion to the batch.
+        warmup_epochs: at the start, over which the learning rate rises linearly.
+        weight_decay: of SGD.
+        label_smoothing: share of the label that is spread over all classes.
+        drop_path: probability of dropping a connection, rising linearly from 0 to this.
+        auxiliary: weight of the auxiliary head's loss; 0 for no auxiliary head.
+        cutout: side of the square that is cut out, as a fraction of the image's side.
+        flip: mirror half of the images.
+    """
+
+    cells: Count = train_default("cells")
+    channels: Annotated[int, Field(ge=2)] = train_default("channels")
+    epochs: Count = train_default("epochs")
+    batch_size: Count = train_default("batch_size")
+    lr: Positive = Field(
+        default_factory=lambda settings: (
+            TRAIN_PROTOCOLS[settings["stem"]]["lr"]
+            * settings["batch_size"]
+            / TRAIN_PROTOCOLS[settings["stem"]]["batch_size"]
+        )
+    )
+    warmup_epochs: Annotated[int, Field(ge=0)] = train_default("warmup_epochs")
+    weight_decay: Annotated[float, Field(ge=0)] = train_default("weight_decay")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = train_default("label_smoothing")
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = train_default("drop_path")
+    auxiliary: Annotated[float, Field(ge=0)] = train_default("auxiliary")
+    cutout: Fraction = train_default("cutout")
+    flip: bool = train_default("flip")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a trained network does on the test set.
+
+    Attributes:
+        run: the run directory.
+        test_accuracy: from 0 to 1, on the whole test set.
+        test_loss: mean cross entropy.
+        parameters: of the network, without the auxiliary head.
+        multiply_adds: for one image.
+    """
+
+    run: Path
+    test_accuracy: float
+    test_loss: float
+    parameters: int
+    multiply_adds: int
+
+
+def train(
+    genotype: Genotype,
+    config: TrainConfig,
+    out: str | Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train the network of a genotype from scratch, test it once at the end, and leave a run directory.
+
+    Args:
+        genotype: the architecture.
+        config: the settings.
+        out: the run directory; by default a new one in `runs/`.
+        resume: go on with the run in `out` after its last whole epoch, to the same bytes as if it had never stopped.
+        reporter: is told of the progress.
+
+    Raises:
+        InputError: the genotype, the data, the device or the run directory cannot be used; nothing is overwritten.
+    """
+    reporter = reporter or Reporter()
+    settings = config.model_dump(mode="json") | {"genotype": genotype.to_text()}
+    run = Run.claim(out, "train", config.data, settings, resume)
+    fabric = start(config.device, config.precision)
+    torch.manual_seed(seed_of("weights", config.seed))
+    data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
+    network = _build(genotype, config, len(data.classes), data.images.shape[0]).to(fabric.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run.begin("train", settings, fabric.device, data.describe())
+    if config.data in TRAIN_PRESETS:
+        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
+    run.write("genotype.json", genotype.to_json().encode())
+
+    optimizer = torch.optim.SGD(network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+    first, state = run.load_checkpoint()
+    if state:
+        load_module_state("network", network, state)
+        load_optimizer_state("optimizer", optimizer, state)
+    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
+    places = torch.arange(len(data.images))
+    epochs = range(first, config.epochs)
+    with reporter.watch("train", epochs, max(1, len(places) // config.batch_size)):
+        for epoch in epochs:
+            torch.manual_seed(seed_of("epoch", config.seed, epoch))
+            began = time.monotonic()
+            random = generator("batches", config.seed, epoch)
+            lr = learning_rate(config, epoch)
+            set_lr(optimizer, lr)
+            network.drop_path = config.drop_path * epoch / config.epochs
+            network.train()
+            tally = Tally()
+            for images, labels in training_batches(
+                data.images, places, config.batch_size, augmentation, data.normalisation, random
+            ):
+                with fabric.autocast():
+                    logits, *auxiliary = network(images) if config.auxiliary else (network(images),)
+                    loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+                    total = loss
+                    for other in auxiliary:
+                        extra = F.cross_entropy(other, labels, label_smoothing=config.label_smoothing)
+                        total = total + config.auxiliary * extra
+                optimizer.zero_grad()
+                fabric.backward(total)
+                nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                optimizer.step()
+                tally.add(loss, logits, labels)
+                reporter.step()
+            train_loss, train_accuracy = tally.result()
+            metrics = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy, "lr": lr}
+            metrics["seconds"] = time.monotonic() - began
+            run.log(metrics)
+            state = module_state("network", network) | optimizer_state("optimizer", optimizer)
+            run.save_checkpoint(epoch + 1, state)
+            reporter.epoch(metrics)
+
+    run.save_tensors(WEIGHTS, module_state("network", network))
+    test = load_images(open_source(config.data).test, data.images.shape, fabric.device)
+    return _test(run, fabric, network, test, data.normalisation)
+
+
+def learning_rate(config: TrainConfig, epoch: int) -> float:
+    """Return the rate of an epoch: a linear rise over the warm-up, then a cosine to 0 over the rest."""
+    if epoch < config.warmup_epochs:
+        return config.lr * (epoch + 1) / config.warmup_epochs
+    return cosine(config.lr, 0.0, (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs))
+
+
+def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") -> TrainResult:
+    """Test a trained run again.
+
+    Args:
+        run: the directory that `train` left.
+        data: a source with the same classes; by default the one that the run was trained on.
+        device: where to compute.
+
+    Raises:
+        InputError: no finished training there, or data of other classes.
+    """
+    trained = Run.open(Path(run), "train")
+    settings = trained.read_json("config.json")
+    learned = trained.read_json("run.json")["data"]
+    genotype = load_genotype(settings.pop("genotype"))
+    config = TrainConfig.resolve(settings)
+    fabric = start(device, config.precision)
+    source = open_source(data or config.data)
+    if list(source.classes) != learned["classes"]:
+        raise InputError(
+            f"{data} has other classes than the network was trained on: {', '.join(source.classes)} "
+            f"instead of {', '.join(learned['classes'])}"
+        )
+    channels, height, width = learned["shape"]
+    network = _build(genotype, config, len(source.classes), channels)
+    load_module_state("network", network, load_tensors(trained.path / WEIGHTS)[1])
+    network.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = load_images(source.test, (channels, height, width), fabric.device)
+    normalisation = Normalisation(tuple(learned["mean"]), tuple(learned["std"]))
+    return _test(trained, fabric, network, images, normalisation)
+
+
+def _build(genotype: Genotype, config: TrainConfig, classes: int, channels: int) -> Network:
+    return build_network(
+        genotype,
+        classes,
+        config.cells,
+        config.channels,
+        config.stem,
+        auxiliary=config.auxiliary > 0,
+        drop_path=config.drop_path,
+        in_channels=channels,
+    )
+
+
+@torch.no_grad()
+def _test(run: Run, fabric: Fabric, network: Network, images: Images, normalisation: Normalisation) -> TrainResult:
+    network.eval()
+    tally = Tally()
+    for batch, labels in ordered_batches(images, 250, normalisation):
+        with fabric.autocast():
+            logits = network(batch)
+            tally.add(F.cross_entropy(logits, labels), logits, labels)
+    loss, accuracy = tally.result()
+    result = TrainResult(run.path, accuracy, loss, **asdict(cost(network, images.shape)))
+    run.write_json("result.json", asdict(result) | {"run": str(run.path)})
+    return result
