@@ -268,4 +268,5 @@ def load_genotype(source: str | Path) -> Genotype:
 
 
 def _read(text: str) -> Genotype:
-    return Genotype.from_json(text) if text.lstrip().startswith("{") else Genotype.from_text(text)
+    is_text = not text.lstrip().startswith("{") and "Genotype(" in text
+    return Genotype.from_text(text) if is_text else Genotype.from_json(text)

@@ -200,7 +200,7 @@ def load_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except FileNotFoundError:
         raise InputError(f"{path} is missing: the run is not complete") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error})") from None
+        raise InputError(f"{path} is damaged ({error}): put a copy back, or start anew with another --out") from None
 
 
 def module_state(name: str, module: nn.Module) -> dict[str, Tensor]:

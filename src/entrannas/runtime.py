@@ -1,23 +1,27 @@
 """Where and how tensors are computed: device and precision through Lightning Fabric, and seeds."""
 
 import hashlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from entrannas.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["32-true", "bf16-mixed"]
 
 
-def start(device: Device, precision: Precision) -> Fabric:
+def start(device: Device, precision: Precision) -> "Fabric":
     """Start Fabric on one device; `auto` is CUDA where there is one.
 
     Raises:
         InputError: CUDA asked for where there is none.
     """
+    from lightning_fabric import Fabric  # takes a second to import, which no other command should wait for
+
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise InputError("no CUDA device is visible to PyTorch: use --device cpu or --device auto")

@@ -153,8 +153,6 @@ def search(
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
     run.begin("search", settings, fabric.device, data.describe())
 
-    if config.data in SEARCH_PRESETS:
-        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
     method, space = METHODS[config.method], search_space(config.space, config.nodes)
     channels = data.images.shape[0]
     size = config.cells, config.channels, len(data.classes), channels, config.stem
@@ -164,6 +162,8 @@ def search(
     first, state = run.load_checkpoint()
     if state:
         searcher.load_state(state)
+    if config.data in SEARCH_PRESETS:
+        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
     searcher.tau = _tau(config, max(first - 1, 0))
     genotype = searcher.derive()
 

@@ -1,9 +1,9 @@
 """The two steps of a search and the derivation between them: EnTranNAS and, by other rows of the table, its peers."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +17,9 @@ from entrannas.spaces import SearchSpace
 KINDS = ("normal", "reduction")
 _CLIP = 5.0
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 
 class Searcher:
     """A super-net, the architecture variables, and what optimises both.
@@ -27,7 +30,7 @@ class Searcher:
     """
 
     def __init__(
-        self, fabric: Fabric, method: Method, space: SearchSpace, supernet: SuperNet, alpha_lr: float, seed: int
+        self, fabric: "Fabric", method: Method, space: SearchSpace, supernet: SuperNet, alpha_lr: float, seed: int
     ) -> None:
         """Draw alpha from N(0, 1e-3), as DARTS does, and set up SGD for the weights and Adam for alpha."""
         self.fabric, self.method, self.space = fabric, method, space

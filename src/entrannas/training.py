@@ -3,10 +3,9 @@
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
@@ -42,6 +41,9 @@ from entrannas.sources import open_source
 
 WEIGHTS = "weights.safetensors"
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 
 class TrainConfig(Configuration):
     """Settings of a training; the defaults are the protocol of the DARTS family for the stem.
@@ -68,8 +70,7 @@ class TrainConfig(Configuration):
     lr: Positive = Field(
         default_factory=lambda settings: (
             TRAIN_PROTOCOLS[settings["stem"]]["lr"]
-            * settings["batch_size"]
-            / TRAIN_PROTOCOLS[settings["stem"]]["batch_size"]
+            * (settings["batch_size"] / TRAIN_PROTOCOLS[settings["stem"]]["batch_size"])
         )
     )
     warmup_epochs: Annotated[int, Field(ge=0)] = train_default("warmup_epochs")
@@ -120,16 +121,16 @@ def train(
         InputError: the genotype, the data, the device or the run directory cannot be used; nothing is overwritten.
     """
     reporter = reporter or Reporter()
-    settings = config.model_dump(mode="json") | {"genotype": genotype.to_text()}
+    settings = config.model_dump(mode="json")
     run = Run.claim(out, "train", config.data, settings, resume)
+    if resume and load_genotype(run.path) != genotype:
+        raise InputError(f"{run.path} was started with another genotype: start anew with another --out")
     fabric = start(config.device, config.precision)
     torch.manual_seed(seed_of("weights", config.seed))
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
     network = _build(genotype, config, len(data.classes), data.images.shape[0]).to(fabric.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.begin("train", settings, fabric.device, data.describe())
-    if config.data in TRAIN_PRESETS:
-        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
     run.write("genotype.json", genotype.to_json().encode())
 
     optimizer = torch.optim.SGD(network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
@@ -137,6 +138,8 @@ def train(
     if state:
         load_module_state("network", network, state)
         load_optimizer_state("optimizer", optimizer, state)
+    if config.data in TRAIN_PRESETS:
+        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
     places = torch.arange(len(data.images))
     epochs = range(first, config.epochs)
@@ -198,10 +201,9 @@ def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") 
         InputError: no finished training there, or data of other classes.
     """
     trained = Run.open(Path(run), "train")
-    settings = trained.read_json("config.json")
+    config = TrainConfig.resolve(trained.read_json("config.json"))
     learned = trained.read_json("run.json")["data"]
-    genotype = load_genotype(settings.pop("genotype"))
-    config = TrainConfig.resolve(settings)
+    genotype = load_genotype(trained.path)
     fabric = start(device, config.precision)
     source = open_source(data or config.data)
     if list(source.classes) != learned["classes"]:
@@ -232,7 +234,7 @@ def _build(genotype: Genotype, config: TrainConfig, classes: int, channels: int)
 
 
 @torch.no_grad()
-def _test(run: Run, fabric: Fabric, network: Network, images: Images, normalisation: Normalisation) -> TrainResult:
+def _test(run: Run, fabric: "Fabric", network: Network, images: Images, normalisation: Normalisation) -> TrainResult:
     network.eval()
     tally = Tally()
     for batch, labels in ordered_batches(images, 250, normalisation):

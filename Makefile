@@ -1,0 +1,39 @@
+# Two commands, each complete on a machine that has Python 3.11, gcc and make:
+#
+#   make demo   environment, search and training on embedded data, result shown
+#   make test   environment, style, types, the whole test suite
+
+PYTHON ?= python3.11
+DEMO ?= runs/demo
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	@rm -rf $(DEMO)
+	@.venv/bin/entrannas search digits --out $(DEMO)/search
+	@.venv/bin/entrannas train $(DEMO)/search --out $(DEMO)/train
+	@echo
+	@echo "The run is in $(DEMO): $(DEMO)/search/normal.png is the cell that was found."
+	@echo "Your own images, a folder for each class: .venv/bin/entrannas search my-images --out runs/mine"
+
+test: check
+	.venv/bin/pytest
+
+check: .venv/installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict src
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch .venv/installed $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,186 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+import entrannas as library
+from entrannas.cli import main
+
+from .conftest import Entrannas
+
+SMALL = ["--subset", 200, "--epochs", 2, "--cells", 3, "--channels", 4, "--batch-size", 32]
+SIZES = {"parameters", "multiply_adds"}
+
+
+@pytest.mark.slow
+def test_search_train_evaluate_show(entrannas: Entrannas, tmp_path: Path) -> None:
+    search = entrannas("search", *SMALL, "--out", "found", "--picture-every", 2, "--json")
+    assert set(search.json) == {"run", "genotype", "seconds", "weights_accuracy", "alpha_accuracy"} | SIZES
+    assert search.json["run"] == "found"
+    assert "preset for digits: 2 epochs, 3 cells, 4 channels" in search.err
+    assert "search 2/2" in search.err and "left" in search.err
+
+    run = tmp_path / "found"
+    genotype = library.load_genotype("found")
+    assert json.loads((run / "genotype.json").read_text()) == search.json["genotype"]
+    config = json.loads((run / "config.json").read_text())
+    assert (config["epochs"], config["method"], config["engines"], config["seed"]) == (2, "entrannas", [0, 2], 0)
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in metrics] == [0, 1]
+    assert metrics[-1]["genotype"] == genotype.to_text()
+    assert metrics[-1]["weights_accuracy"] == search.json["weights_accuracy"]
+    with safe_open(run / "checkpoint.safetensors", framework="pt") as checkpoint:
+        assert checkpoint.metadata() == {"epoch": "2"}
+    pictures = [f"{kind}.{form}" for kind in ("normal", "reduction") for form in ("svg", "png")]
+    for name in [*pictures, *(f"pictures/epoch-002-{name}" for name in pictures)]:
+        if name.endswith("svg"):
+            ElementTree.parse(run / name)
+        else:
+            Image.open(run / name).verify()
+
+    trained = entrannas("train", "found", *SMALL, "--auxiliary", 0.4, "--out", "net", "--json")
+    assert set(trained.json) == {"run", "test_accuracy", "test_loss"} | SIZES
+    evaluated = entrannas("evaluate", "net", "--json")
+    assert evaluated.json == trained.json
+    assert f"{100 * trained.json['test_accuracy']:.2f} %" in evaluated.out
+
+    shown = entrannas("show", "found", "--json")
+    assert shown.json == {key: search.json[key] for key in ("genotype", *SIZES)}
+    assert (tmp_path / "pictures" / "found-reduction.svg").exists()
+    assert entrannas("show", "net", "--json").json["parameters"] == trained.json["parameters"]
+
+
+@pytest.mark.slow
+def test_the_same_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"subset": 120, "epochs": 1, "cells": 3, "channels": 4, "batch_size": 16}
+    found = library.search(library.SearchConfig(**settings))
+    assert found.run.parent == Path("runs") and library.load_genotype(found.run) == found.genotype
+    trained = library.train(found.genotype, library.TrainConfig(**settings), out="net")
+    assert library.evaluate("net") == trained
+    network = library.build_network(found.genotype, cells=3, channels=4, in_channels=1)
+    assert library.cost(network, (1, 8, 8)) == library.Cost(trained.parameters, trained.multiply_adds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["darts", "random"])
+def test_other_methods(entrannas: Entrannas, method: str) -> None:
+    result = entrannas("search", *SMALL, "--method", method, "--nodes", 2, "--out", "found", "--json").json
+    assert [len(cell["nodes"]) for cell in result["genotype"]["cells"].values()] == [2, 2]
+    assert (result["weights_accuracy"] is None) == (method == "random")
+
+
+@pytest.mark.slow
+def test_own_images(entrannas: Entrannas, tmp_path: Path) -> None:
+    """Class folders of pictures of several sizes: three commands."""
+    random = np.random.default_rng(0)
+    for c, name in enumerate(("bright", "dark")):
+        for i in range(30):
+            side = int(random.integers(18, 24))
+            pixels = random.integers(0, 100, (side, side, 3)) + (0 if c else 150)
+            (tmp_path / "pictures" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / name / f"{i}.jpg")
+    small = ["--epochs", 3, "--cells", 3, "--channels", 4, "--batch-size", 8]
+    entrannas("search", "pictures", *small, "--out", "found")
+    trained = entrannas("train", "found", *small, "--auxiliary", 0, "--drop-path", 0, "--out", "net", "--json")
+    assert trained.json["test_accuracy"] > 0.9
+    learned = json.loads((tmp_path / "net" / "run.json").read_text())["data"]
+    assert learned["classes"] == ["bright", "dark"] and learned["shape"][0] == 3
+    other = entrannas("evaluate", "net", "digits", code=2)
+    assert "digits has other classes than the network was trained on" in other.err
+
+
+@pytest.mark.slow
+def test_cifar10(entrannas: Entrannas, cifar10: Path) -> None:
+    small = ["--subset", 200, "--epochs", 1, "--cells", 3, "--channels", 4, "--batch-size", 32]
+    entrannas("search", cifar10, *small, "--out", "found")
+    trained = entrannas("train", "found", *small, "--out", "net", "--json").json
+    assert 0 < trained["test_accuracy"] < 1
+
+
+def test_show_a_published_genotype(entrannas: Entrannas) -> None:
+    shown = entrannas("show", "darts-v2", "--json")
+    assert shown.json["parameters"] == 3_349_342 and shown.json["multiply_adds"] == 528_359_040
+    assert "0 = sep_conv_3x3(c_{k-2}) + sep_conv_3x3(c_{k-1})" in shown.out
+    assert library.Genotype.from_json(json.dumps(shown.json["genotype"])) == library.load_genotype("darts-v2")
+
+
+def test_show_a_genotype_for_imagenet(entrannas: Entrannas) -> None:
+    text = library.load_genotype("darts-v2").to_text()
+    shown = entrannas("show", text, "--stem", "imagenet", "--json").json
+    assert shown["parameters"] == 4_718_752 and shown["multiply_adds"] == 529_911_552
+
+
+@pytest.mark.parametrize("command", [[], ["search"], ["train"], ["evaluate"], ["show"]])
+def test_help(command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["entrannas", *command, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "Usage: entrannas" in capsys.readouterr().out
+
+
+def test_refusal_of_the_real_command(entrannas: Entrannas) -> None:
+    outcome = entrannas("search", "no/such/path", code=2)
+    assert outcome.out == "" and outcome.err.count("\n") == 1 and "no such path" in outcome.err
+
+
+@pytest.mark.slow
+def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("epochs: 1\nchannels: 6\ncells: 3\nsubset: 100\ntau: [2.0, 0.5]\n")
+    entrannas("search", "--config", "my.yaml", "--channels", 4, "--out", "found")
+    config = json.loads((tmp_path / "found" / "config.json").read_text())
+    assert (config["epochs"], config["channels"], config["tau"]) == (1, 4, [2.0, 0.5])
+    entrannas("search", "--config", "found/config.json", "--out", "again")
+    assert (tmp_path / "again" / "genotype.json").read_bytes() == (tmp_path / "found" / "genotype.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["serach"], "No such command"),
+        (["search", "--epochs", "many"], "--epochs"),
+        (["search", "--device", "cuda"], "no CUDA device"),
+        (["search", "no/such/path"], "no such path"),
+        (["search", "empty"], "no images in empty"),
+        (["search", "single"], "one class only (cat)"),
+        (["search", "--resume"], "--resume needs --out"),
+        (["search", "--resume", "--out", "nowhere"], "no run in nowhere"),
+        (["search", "--out", "single"], "single is not empty"),
+        (["search", "--config", "nowhere.yaml"], "cannot read the configuration nowhere.yaml"),
+        (["search", "--config", "list.yaml"], "list.yaml is no configuration"),
+        (["search", "--config", "typo.yaml"], "epoch"),
+        (["train", "nowhere"], "no genotype nowhere"),
+        (["train", "no.json"], "no.json: no JSON"),
+        (["train", "later.json"], "later.json: version 9"),
+        (["train", "cycle.json"], "a cycle"),
+        (["train", "foreign.json"], "unknown operation 'conv_9x9'"),
+        (["show", "foreign.json"], "unknown operation 'conv_9x9'"),
+        (["evaluate", "nowhere"], "no run in nowhere"),
+    ],
+)
+def test_bad_input(refused: Callable[..., str], tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "single" / "cat").mkdir(parents=True)
+    for i in range(4):
+        Image.new("RGB", (4, 4)).save(tmp_path / "single" / "cat" / f"{i}.png")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "typo.yaml").write_text("epoch: 1\n")
+    good = library.load_genotype("darts-v2").to_json()
+    (tmp_path / "no.json").write_text("not at all")
+    (tmp_path / "later.json").write_text(good.replace('"version": 1', '"version": 9'))
+    (tmp_path / "cycle.json").write_text(good.replace('"input": 2', '"input": 5'))
+    (tmp_path / "foreign.json").write_text(good.replace("dil_conv_3x3", "conv_9x9"))
+    before = sorted(tmp_path.rglob("*"))
+    if arguments[1:3] == ["--device", "cuda"]:
+        torch = pytest.importorskip("torch")
+        if torch.cuda.is_available():
+            pytest.skip("CUDA is here")
+    assert complaint in refused(*arguments)
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is written"

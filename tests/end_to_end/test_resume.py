@@ -1,0 +1,89 @@
+"""Killed and resumed: the same bytes as never killed."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import COMMAND, Entrannas
+
+pytestmark = pytest.mark.slow
+
+SEARCH = ["search", "--subset", 200, "--epochs", 3, "--cells", 3, "--channels", 4, "--batch-size", 16]
+TRAIN = ["train", "darts-v2", "--subset", 200, "--epochs", 3, "--cells", 3, "--channels", 4, "--batch-size", 16]
+TRAIN += ["--drop-path", 0.2, "--cutout", 0.25]
+
+
+def _metrics(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def _kill_in_an_epoch(arguments: list[object], run: Path) -> None:
+    """Start a run, wait until its first epoch has been saved, and kill it in the next."""
+    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (run / "checkpoint.safetensors").exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(_metrics(run)) < 3, "the run ended before it was killed"
+
+
+def _same(first: Path, second: Path) -> None:
+    assert _metrics(first) == _metrics(second)
+    names = ["genotype.json", "config.json", "checkpoint.safetensors"]
+    names += ["weights.safetensors"] if (first / "weights.safetensors").exists() else ["normal.svg", "reduction.png"]
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_search_killed_and_resumed_equals_never_killed(
+    entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    whole = entrannas(*SEARCH, "--out", "whole", "--json").json
+    entrannas(*SEARCH, "--out", "twin")
+    _same(tmp_path / "whole", tmp_path / "twin")
+
+    run = tmp_path / "killed"
+    _kill_in_an_epoch([*SEARCH, "--out", "killed"], run)
+    good = (run / "checkpoint.safetensors").read_bytes()
+    if os.path.exists("/dev/full"):  # the disk is full when the next checkpoint is written
+        part = run / ".checkpoint.safetensors.part"
+        part.unlink(missing_ok=True)
+        part.symlink_to("/dev/full")
+        complaint = entrannas("search", "--out", "killed", "--resume", code=2).err.splitlines()[-1]
+        assert complaint.startswith("entrannas: cannot write killed/checkpoint.safetensors: No space left on device")
+        assert (run / "checkpoint.safetensors").read_bytes() == good
+
+    resumed = entrannas("search", "--out", "killed", "--resume", "--json").json  # no setting need be said again
+    _same(tmp_path / "whole", run)
+    for name in whole.keys() - {"run", "seconds"}:
+        assert resumed[name] == whole[name]
+
+    assert "was started with epochs 3, not 5" in refused("search", "--out", "killed", "--resume", "--epochs", 5)
+    assert "holds another run" in refused(*SEARCH, "--out", "killed")
+    assert "is the run of a search, not of a train" in refused("evaluate", "killed")
+    _same(tmp_path / "whole", run)
+    (run / "checkpoint.safetensors").write_bytes(good[: len(good) // 2])
+    assert "checkpoint.safetensors is damaged" in refused("search", "--out", "killed", "--resume")
+
+
+def test_training_killed_and_resumed_equals_never_killed(
+    entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    whole = entrannas(*TRAIN, "--out", "whole", "--json").json
+    _kill_in_an_epoch([*TRAIN, "--out", "killed"], tmp_path / "killed")
+    assert "is missing: the run is not complete" in refused("evaluate", "killed")
+    resumed = entrannas(*TRAIN, "--out", "killed", "--resume", "--json").json
+    _same(tmp_path / "whole", tmp_path / "killed")
+    assert resumed | {"run": "whole"} == whole
+    other = ["train", "darts-v1", *TRAIN[2:]]
+    assert "was started with another genotype" in refused(*other, "--out", "killed", "--resume")

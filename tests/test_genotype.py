@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrannas.errors import InputError
+from entrannas.genotype import INPUT_NODES, PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
+
+operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
+
+
+@st.composite
+def cells(draw: st.DrawFn, most: int = 5) -> CellGenotype:
+    count = draw(st.integers(1, 5))
+    nodes = tuple(
+        tuple(Connection(draw(st.integers(0, node - 1)), draw(operations)) for _ in range(draw(st.integers(1, most))))
+        for node in range(INPUT_NODES, INPUT_NODES + count)
+    )
+    output = draw(st.lists(st.integers(INPUT_NODES, INPUT_NODES + count - 1), min_size=1, unique=True))
+    return CellGenotype(nodes, tuple(output))
+
+
+genotypes = st.builds(Genotype, cells(), cells())
+
+
+@given(genotypes)
+def test_both_notations_bring_back_the_same_genotype(genotype: Genotype) -> None:
+    for text in (genotype.to_json(), genotype.to_text(), f"DARTS_V3 = {genotype.to_text()}\n"):
+        assert load_genotype(text) == genotype
+        assert hash(load_genotype(text)) == hash(genotype)
+
+
+def test_json_has_the_documented_shape() -> None:
+    document = json.loads(load_genotype("darts-v2").to_json())
+    assert document["version"] == 1
+    assert set(document["cells"]) == {"normal", "reduction"}
+    normal = document["cells"]["normal"]
+    assert normal["nodes"][3] == [
+        {"input": 0, "operation": "skip_connect"},
+        {"input": 2, "operation": "dil_conv_3x3"},
+    ]
+    assert normal["output"] == [2, 3, 4, 5]
+
+
+def test_text_is_what_the_darts_family_prints() -> None:
+    text = load_genotype("darts-v2").to_text()
+    assert text.startswith("Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ")
+    assert text.endswith("('max_pool_3x3', 1)], reduce_concat=range(2, 6))")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_genotypes_load(name: str, tmp_path: Path) -> None:
+    genotype = load_genotype(name)
+    assert [len(cell.nodes) for cell in genotype.cells.values()] == [4, 4]
+    path = tmp_path / "genotype.json"
+    path.write_text(genotype.to_json())
+    assert load_genotype(path) == load_genotype(str(path)) == load_genotype(tmp_path) == genotype
+
+
+def test_a_genotype_cannot_be_changed() -> None:
+    genotype = load_genotype("darts-v1")
+    with pytest.raises(AttributeError):
+        genotype.normal.nodes[0][0].input = 1  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        genotype.normal = genotype.reduction  # type: ignore[misc]
+
+
+def _document(nodes: object = None, output: object = (2,), **changes: object) -> str:
+    cell = {"nodes": nodes or [[{"input": 0, "operation": "skip_connect"}]], "output": list(output)}  # type: ignore[call-overload]
+    return json.dumps({"version": 1, "cells": {"normal": cell, "reduction": cell}} | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "no JSON"),
+        ('{"a": ' + "[" * 90_000, "no JSON"),
+        ("{}", "no genotype"),
+        (_document(version=2), "version 2 .* upgrade"),
+        (_document(cells={}), "normal: Field required"),
+        (_document([[{"input": 2, "operation": "skip_connect"}]]), "node 2 takes node 2 as an input, a cycle"),
+        (_document([[{"input": -1, "operation": "skip_connect"}]]), "numbered from 0"),
+        (_document([[]]), "node 2 has no connection"),
+        (_document([[{"input": "0", "operation": "skip_connect"}]]), "normal.nodes.0.0.input: .*integer"),
+        (_document([[{"input": 0, "operation": "skip_connect", "alpha": 1}]]), "alpha"),
+        (_document(output=()), "output must name"),
+        (_document(output=(7,)), "output node 7"),
+        ("Genotype(", "expected 'Genotype"),
+        ("Genotype()", "fields are"),
+        ("Genotype(normal=[('skip_connect', 0)])", "fields are normal"),
+        ("Genotype(normal=__import__('os').system('true'), normal_concat=[2])", "only range"),
+        ("Genotype(normal=[x for x in (1, 2)])", "malformed|no genotype"),
+        ("Genotype(normal=" + "[" * 5_000 + ")", "nested"),
+        ("Genotype(normal=" + "-" * 90_000 + "1)", "nested"),
+        ("Genotype(normal=range(0, 1000000000))", "no range of nodes"),
+        ("Genotype(normal=[('a', 0)], normal_concat=[2], reduce=[('a', 0)], reduce_concat=[2])", "even number"),
+        ("Genotype(normal=[0, 1], normal_concat=[2], reduce=[0, 1], reduce_concat=[2])", r"written \('operation'"),
+        ("Genotype(normal=5, normal_concat=[2], reduce=[0, 1], reduce_concat=[2])", r"written \('operation'"),
+        ("no-such-genotype", "no genotype no-such-genotype"),
+    ],
+)
+def test_bad_input_is_one_clear_line(text: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint) as caught:
+        load_genotype(text)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_genotype_or_an_input_error(text: str) -> None:
+    for prefix in ("{", "Genotype(normal=["):
+        with pytest.raises(InputError):
+            load_genotype(prefix + text)
+
+
+def test_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "genotype.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot read the genotype"):
+        load_genotype(path)

@@ -1,0 +1,104 @@
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from entrannas.cost import Cost, cost
+from entrannas.errors import InputError
+from entrannas.genotype import Genotype, load_genotype
+from entrannas.networks import Network, Stem, build_network, cell_kinds
+
+from .test_genotype import genotypes
+
+DARTS = load_genotype("darts-v2")
+
+
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_darts_v2_on_cifar_has_the_published_size(auxiliary: bool) -> None:
+    assert cost(build_network(DARTS, auxiliary=auxiliary), (3, 32, 32)) == Cost(3_349_342, 528_359_040)
+
+
+def test_darts_v2_on_imagenet_has_the_published_size() -> None:
+    network = build_network(DARTS, num_classes=1000, cells=14, channels=48, stem="imagenet")
+    assert cost(network, (3, 224, 224)) == Cost(4_718_752, 529_911_552)
+
+
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_auxiliary_head_is_the_darts_family_s(stem: Stem) -> None:
+    """A 1 x 1 convolution to 128, a 2 x 2 one to 768, a linear layer; on ImageNet one norm only."""
+    head = build_network(DARTS, channels=4, cells=5, stem=stem, auxiliary=True).auxiliary_head
+    convolutions = 64 * 128 + 128 * 768 * 4 + 768 * 10 + 10
+    norms = 2 * 128 + (2 * 768 if stem == "cifar" else 0)
+    assert sum(p.numel() for p in head.parameters()) == convolutions + norms
+
+
+def test_reductions_stand_at_a_third_and_two_thirds() -> None:
+    assert [i for i, kind in enumerate(cell_kinds(20)) if kind == "reduction"] == [6, 13]
+    assert [i for i, kind in enumerate(cell_kinds(8)) if kind == "reduction"] == [2, 5]
+
+
+@settings(max_examples=15, deadline=None)
+@given(genotypes)
+def test_any_number_of_connections_builds_and_runs(genotype: Genotype) -> None:
+    network = build_network(genotype, num_classes=7, cells=3, channels=4, in_channels=1, auxiliary=True, drop_path=0.3)
+    logits, auxiliary = network(torch.randn(2, 1, 9, 9))
+    assert logits.shape == auxiliary.shape == (2, 7)
+    (logits.sum() + auxiliary.sum()).backward()
+    for kind, cell in zip(cell_kinds(3), network.cells, strict=True):
+        expected = Counter(c.operation for _, connections in genotype.cells[kind].by_node() for c in connections)
+        assert len(cell.operations) == expected.total()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 8, 13, 32, 40])
+def test_any_image_size(size: int) -> None:
+    network = build_network(DARTS, cells=5, channels=4, auxiliary=True)
+    logits, auxiliary = network(torch.randn(2, 3, size, size))
+    assert logits.shape == auxiliary.shape == (2, 10)
+    assert network.eval()(torch.randn(2, 3, size, size)).shape == (2, 10)
+
+
+def test_cost_leaves_the_network_as_it_was() -> None:
+    network = build_network(DARTS, cells=3, channels=4)
+    network.cells[0].eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    cost(network, (3, 8, 8))
+    assert network.training and network.cells[1].training and not network.cells[0].training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_drop_path_is_for_training_and_keeps_the_expectation() -> None:
+    torch.manual_seed(0)
+    network = build_network(DARTS, cells=3, channels=4, drop_path=0.5).double()
+    images = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+def test_unknown_operation_is_named() -> None:
+    text = DARTS.to_json().replace("dil_conv_3x3", "conv_9x9")
+    with pytest.raises(InputError, match=r"node 5 of the normal cell has an unknown operation 'conv_9x9'"):
+        build_network(load_genotype(text))
+
+
+def test_drop_path_masks_whole_feature_maps() -> None:
+    from entrannas.cells import _drop_path
+
+    torch.manual_seed(0)
+    dropped = _drop_path(torch.ones(2000, 3, 2, 2), 0.25)
+    each = dropped.flatten(1)
+    assert ((each == 0).all(1) | (each == 1 / 0.75).all(1)).all()
+    assert abs(dropped.mean() - 1) < 0.05
+
+
+def test_network_is_a_plain_module() -> None:
+    network = build_network(DARTS, cells=3, channels=4)
+    assert isinstance(network, Network) and isinstance(network, nn.Module)
+    again = build_network(DARTS, cells=3, channels=4)
+    again.load_state_dict(network.state_dict())
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(network.eval()(images), again.eval()(images))

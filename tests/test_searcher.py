@@ -1,0 +1,145 @@
+import pytest
+import torch
+from torch import Tensor
+
+from entrannas.methods import METHODS, last_of_each_kind
+from entrannas.networks import SuperNet, cell_kinds
+from entrannas.runtime import start
+from entrannas.searcher import Searcher
+from entrannas.spaces import SPACES
+
+DARTS = SPACES["darts"]
+BATCH = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3])
+
+
+def _searcher(method: str = "entrannas", cells: int = 5) -> Searcher:
+    torch.manual_seed(0)
+    row = METHODS[method]
+    engines = row.engines(cell_kinds(cells))
+    supernet = SuperNet(DARTS, engines, row.share_features, cells, 4, 4, 3)
+    searcher = Searcher(start("cpu", "32-true"), row, DARTS, supernet, alpha_lr=0.01, seed=0)
+    searcher.weights_optimizer.param_groups[0]["lr"] = 0.05
+    return searcher
+
+
+def _snapshot(searcher: Searcher) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in searcher.state().items()}
+
+
+def _changed(before: dict[str, Tensor], after: dict[str, Tensor], prefix: str) -> bool:
+    names = [name for name in after if name.startswith(prefix)]
+    return any(name not in before or not torch.equal(before[name], after[name]) for name in names)
+
+
+def test_default_engines_are_the_last_of_each_kind() -> None:
+    assert last_of_each_kind(cell_kinds(8)) == (5, 7)
+    assert last_of_each_kind(cell_kinds(5)) == (3, 4)
+
+
+@pytest.mark.parametrize("method", ["entrannas", "darts"])
+def test_weights_step_updates_weights_and_leaves_alpha(method: str) -> None:
+    searcher = _searcher(method)
+    before = _snapshot(searcher)
+    searcher.weights_step(*BATCH, searcher.derive())
+    after = searcher.state()
+    assert _changed(before, after, "supernet.classifier.weight")
+    assert not _changed(before, after, "alpha")
+    assert all(alpha.grad is None for alpha in searcher.alpha.values())
+
+
+@pytest.mark.parametrize("method", ["entrannas", "darts"])
+def test_alpha_step_updates_alpha_and_leaves_weights(method: str) -> None:
+    searcher = _searcher(method)
+    searcher.weights_step(*BATCH, searcher.derive())
+    gradients = {id(p): (p.grad, None if p.grad is None else p.grad.clone()) for p in searcher.supernet.parameters()}
+    parameters = [p.detach().clone() for p in searcher.supernet.parameters()]
+    before = _snapshot(searcher)
+    searcher.alpha_step(*BATCH, searcher.derive())
+    after = searcher.state()
+    assert _changed(before, after, "alpha.normal") and _changed(before, after, "alpha.reduction")
+    assert not _changed(before, after, "weights_optimizer")
+    for parameter, old in zip(searcher.supernet.parameters(), parameters, strict=True):
+        assert torch.equal(parameter, old) and parameter.requires_grad
+        gradient, copy = gradients[id(parameter)]
+        assert parameter.grad is gradient
+        assert copy is None or torch.equal(parameter.grad, copy)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["entrannas", "darts"])
+def test_alpha_step_saves_no_tensor_for_a_weight(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the graph: every leaf is an alpha, and a convolution keeps its weight only, never its input."""
+    searcher = _searcher(method)
+    nodes = []
+
+    def walk(loss: Tensor) -> None:
+        pending = [loss.grad_fn]
+        while pending:
+            node = pending.pop()
+            if node is not None and node not in nodes:
+                nodes.append(node)
+                pending += [following for following, _ in node.next_functions]
+
+    monkeypatch.setattr(searcher.fabric, "backward", walk)
+    searcher.alpha_step(*BATCH, searcher.derive())
+    names = [node.name() for node in nodes]
+    leaves = {id(node.variable) for node in nodes if node.name() == "torch::autograd::AccumulateGrad"}
+    assert leaves == {id(alpha) for alpha in searcher.alpha.values()}
+    assert "ConvolutionBackward0" not in names
+    weights = {id(parameter) for parameter in searcher.supernet.parameters()}
+    convolutions = [node for node in nodes if node.name() == "_FrozenConvolutionBackward"]
+    assert convolutions
+    for node in convolutions:
+        assert [id(tensor) for tensor in node.saved_tensors] and all(id(t) in weights for t in node.saved_tensors)
+    (linear,) = (node for node in nodes if node.name() == "AddmmBackward0")
+    assert linear._saved_mat1 is None  # the input, which only the weight's gradient would want
+
+
+def test_alpha_gradient_is_that_of_the_whole_graph() -> None:
+    """Freezing the weights saves work and changes nothing: alpha's gradient is the one autograd gives for all."""
+    searcher = _searcher()
+    genotype = searcher.derive()
+    images, labels = BATCH
+    loss = torch.nn.functional.cross_entropy(searcher.supernet(images, searcher.relax(), genotype), labels)
+    expected = torch.autograd.grad(loss, list(searcher.alpha.values()))
+    searcher.alpha_step(images, labels, genotype)
+    for alpha, gradient in zip(searcher.alpha.values(), expected, strict=True):
+        assert alpha.grad is not None and alpha.grad.abs().max() > 0
+        torch.testing.assert_close(alpha.grad, gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_cells_before_the_first_engine_have_no_graph_in_the_alpha_step() -> None:
+    searcher = _searcher(cells=8)
+    wants = {}
+    for index, cell in enumerate(searcher.supernet.cells):
+        cell.register_forward_hook(lambda _m, _i, output, index=index: wants.update({index: output.requires_grad}))
+    searcher.alpha_step(*BATCH, searcher.derive())
+    assert wants == {index: index >= 5 for index in range(8)}
+
+
+def test_random_draws_every_choice_alike() -> None:
+    """The top-2 rule on alphas as they are drawn: each pair of inputs and each operation about as often."""
+    row = METHODS["random"]
+    assert row.engines(cell_kinds(8)) == ()
+    operations: dict[str, int] = {}
+    inputs: dict[int, int] = {}
+    random = torch.Generator().manual_seed(0)
+    for _ in range(600):
+        cell = row.derivation(row.relaxation(1e-3 * torch.randn(14, 8, generator=random), 1.0), DARTS)
+        for connection in cell.nodes[3]:
+            operations[connection.operation] = operations.get(connection.operation, 0) + 1
+            inputs[connection.input] = inputs.get(connection.input, 0) + 1
+    assert set(operations) == set(DARTS.operations) - {"none"}
+    assert all(abs(count - 1200 / 7) < 60 for count in operations.values())
+    assert all(abs(count - 1200 / 5) < 60 for count in inputs.values())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_both_precisions_learn(precision: str) -> None:
+    searcher = _searcher()
+    searcher.fabric = start("cpu", precision)  # type: ignore[arg-type]
+    first, _ = searcher.weights_step(*BATCH, searcher.derive())
+    for _ in range(15):
+        genotype = searcher.derive()
+        last, _ = searcher.weights_step(*BATCH, genotype)
+        searcher.alpha_step(*BATCH, genotype)
+    assert last < 0.7 * first

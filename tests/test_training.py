@@ -1,0 +1,84 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrannas.configuration import Configuration
+from entrannas.errors import InputError
+from entrannas.learning import cosine
+from entrannas.search import SearchConfig
+from entrannas.training import TrainConfig, learning_rate
+
+
+def test_search_defaults_are_the_protocol() -> None:
+    config = SearchConfig(data="uoft-cs/cifar10")
+    assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 256)
+    assert (config.weights_lr, config.weights_lr_end, config.alpha_lr) == (0.1, 0.001, 6e-4)
+    assert config.engines == (5, 7)
+    at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
+    assert (at_64.weights_lr, at_64.alpha_lr) == pytest.approx((0.025, 3e-4))
+
+
+def test_train_defaults_are_the_protocol() -> None:
+    cifar, imagenet = TrainConfig(data="a"), TrainConfig(data="a", stem="imagenet")
+    assert (cifar.cells, cifar.channels, cifar.epochs, cifar.batch_size, cifar.lr) == (20, 36, 600, 96, 0.025)
+    assert (cifar.cutout, cifar.drop_path, cifar.auxiliary, cifar.label_smoothing) == (0.5, 0.2, 0.4, 0.0)
+    assert (imagenet.cells, imagenet.channels, imagenet.epochs, imagenet.batch_size) == (14, 48, 250, 1024)
+    assert (imagenet.lr, imagenet.warmup_epochs, imagenet.weight_decay) == (0.5, 5, 3e-5)
+    assert (imagenet.label_smoothing, imagenet.auxiliary) == (0.1, 0.4)
+
+
+@pytest.mark.parametrize("model", [SearchConfig, TrainConfig])
+def test_a_preset_gives_way_to_what_is_set(model: type[Configuration]) -> None:
+    assert model.resolve({}).model_dump()["cells"] == 5
+    assert model.resolve({"cells": 4}).model_dump()["cells"] == 4
+    assert model.resolve({"data": "elsewhere"}).model_dump()["cells"] > 5
+    resolved = model.resolve({"epochs": 7})
+    assert model.resolve(resolved.model_dump(mode="json")) == resolved
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"epochs": 0}, "epochs: .*greater"),
+        ({"epoch": 5}, "epoch: .*not permitted"),
+        ({"space": "nasnet"}, "no search space 'nasnet': there is darts"),
+        ({"method": "evolution"}, "no method 'evolution': there is entrannas"),
+        ({"cells": 2}, "cells: .*greater than or equal to 3"),
+        ({"engines": "9"}, "there is no cell 9: they are numbered 0 to 4"),
+        ({"engines": [4]}, r"no Engine-cell among the reduction cells \(1, 3\)"),
+        ({"engines": "last"}, "neither all nor numbers"),
+        ({"tau": [1, 0]}, "tau"),
+        ({"seed": "x"}, "seed"),
+        ({"device": "tpu"}, "device: .*'auto', 'cpu' or 'cuda'"),
+        ({"method": "evolution", "cells": 2}, "no method|cells"),
+    ],
+)
+def test_impossible_settings_are_one_line(settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint) as caught:
+        SearchConfig.resolve(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_engines_are_read_as_a_command_writes_them() -> None:
+    assert SearchConfig(engines="all").engines == (0, 1, 2, 3, 4)  # type: ignore[arg-type]
+    assert SearchConfig(engines="4,1").engines == (1, 4)  # type: ignore[arg-type]
+    assert SearchConfig(method="darts").engines == (0, 1, 2, 3, 4)
+    assert SearchConfig(method="random").engines == ()
+
+
+@given(st.floats(1e-3, 1), st.floats(0, 1e-3))
+def test_cosine_falls_from_start_to_end(start: float, end: float) -> None:
+    values = [cosine(start, end, i / 20) for i in range(21)]
+    assert values[0] == pytest.approx(start) and values[-1] == pytest.approx(end, abs=1e-12)
+    assert values == sorted(values, reverse=True)
+    assert values[10] == pytest.approx((start + end) / 2)
+
+
+def test_learning_rate_rises_over_the_warm_up_and_then_falls() -> None:
+    config = TrainConfig(lr=0.5, epochs=10, warmup_epochs=4)
+    rates = [learning_rate(config, epoch) for epoch in range(10)]
+    assert rates[:5] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert rates[7] == pytest.approx(0.25 * (1 + math.cos(math.pi / 2)))
