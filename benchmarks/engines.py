@@ -1,0 +1,113 @@
+"""What the place of the Engine-cells costs: seconds and bytes of a weights step and of an alpha step.
+
+Every placement runs in one process, in turn, round after round; the figures are medians over the rounds, and the
+ratios are to the default placement. The images are noise: the cost does not depend on them.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from entrannas.methods import METHODS, every_cell, last_of_each_kind
+from entrannas.networks import SuperNet, cell_kinds
+from entrannas.runtime import start
+from entrannas.searcher import Searcher
+from entrannas.spaces import SPACES
+
+
+def first_of_each_kind(kinds: tuple[str, ...]) -> tuple[int, ...]:
+    return kinds.index("normal"), kinds.index("reduction")
+
+
+def middle_of_each_kind(kinds: tuple[str, ...]) -> tuple[int, ...]:
+    places = [[i for i, kind in enumerate(kinds) if kind == wanted] for wanted in ("normal", "reduction")]
+    return tuple(found[(len(found) - 1) // 2] for found in places)
+
+
+PLACEMENTS = {
+    "last of each kind": last_of_each_kind,
+    "middle of each kind": middle_of_each_kind,
+    "first of each kind": first_of_each_kind,
+    "every cell": every_cell,
+}
+
+
+def saved_bytes(step) -> int:  # type: ignore[no-untyped-def]
+    """Count the bytes of distinct storages that autograd keeps in a step, weights not included."""
+    storages: dict[int, tuple[Tensor, int]] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, torch.nn.Parameter):
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = tensor, storage.nbytes()  # the tensor keeps its address from being reused
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        step()
+    return sum(size for _, size in storages.values())
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=8)
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    options = parser.parse_args()
+
+    torch.manual_seed(0)
+    fabric = start("auto", "32-true")
+    images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device, memory_format=torch.channels_last)
+    labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
+    row, kinds = METHODS["entrannas"], cell_kinds(options.cells)
+    searchers, rows = {}, {}
+    for name, place in PLACEMENTS.items():
+        supernet = SuperNet(SPACES["darts"], place(kinds), row.share_features, options.cells, options.channels, 10, 3)
+        searchers[name] = Searcher(fabric, row, SPACES["darts"], supernet, alpha_lr=0.0, seed=0)
+        rows[name] = {"engines": place(kinds)}
+    genotype = searchers["last of each kind"].derive()  # one genotype for all: alpha_lr is 0, so that it stays
+
+    seconds: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in PLACEMENTS}
+    for round_ in range(options.rounds + 1):
+        for name, searcher in searchers.items():
+            for step in ("weights", "alpha"):
+                run = getattr(searcher, f"{step}_step")
+                if round_ == 0:  # warms up
+                    rows[name][f"{step}_bytes"] = saved_bytes(lambda run=run: run(images, labels, genotype))
+                    continue
+                began = time.perf_counter()
+                run(images, labels, genotype)
+                if fabric.device.type == "cuda":
+                    torch.cuda.synchronize()
+                seconds[name][step].append(time.perf_counter() - began)
+    for name, measured in seconds.items():
+        rows[name] |= {f"{step}_seconds": statistics.median(values) for step, values in measured.items()}
+
+    print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
+    print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(
+        f"{'Engine-cells':<22}{'places':<14}{'weights step':>14}{'alpha step':>12}{'together':>10}{'saved w / a':>20}"
+    )
+    base = rows["last of each kind"]
+    whole = base["weights_seconds"] + base["alpha_seconds"]
+    for name, figures in rows.items():
+        places = "all" if len(figures["engines"]) == options.cells else ", ".join(map(str, figures["engines"]))
+        together = figures["weights_seconds"] + figures["alpha_seconds"]
+        figures["ratio"] = together / whole
+        print(
+            f"{name:<22}{places:<14}{figures['weights_seconds']:>12.2f} s{figures['alpha_seconds']:>10.2f} s"
+            f"{figures['ratio']:>9.2f}x{figures['weights_bytes'] / 1e9:>10.2f} / {figures['alpha_bytes'] / 1e9:.2f} GB"
+        )
+    if options.json:
+        print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
