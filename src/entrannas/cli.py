@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -79,6 +80,19 @@ Out = Annotated[Path | None, _flag(_RUN, "The run directory. Default: a new one 
 Resume = Annotated[bool, _flag(_RUN, "Go on with the run in --out after its last whole epoch.", "--resume")]
 ConfigFile = Annotated[Path | None, _flag(_RUN, "Settings from a YAML file; flags win over it.", "--config")]
 Json = Annotated[bool, _flag(_RUN, "End stdout with one JSON object.", "--json")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"entrannas {version('entrannas')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -18,11 +18,11 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 SEARCH_PRESETS: dict[str, dict[str, Any]] = {
-    "digits": {"epochs": 15, "batch_size": 64, "channels": 8, "cells": 5, "flip": False},
+    "digits": {"epochs": 20, "batch_size": 32, "channels": 8, "cells": 5, "flip": False},
 }
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {
     "digits": {
-        "epochs": 40,
+        "epochs": 30,
         "batch_size": 64,
         "channels": 16,
         "cells": 5,

@@ -60,6 +60,8 @@ class Run:
             run = cls.open(path, command)
             run._check_config(config)
             return run
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file: choose another --out")
         if path.is_dir() and any(path.iterdir()):
             what = "holds another run" if (path / "config.json").exists() else "is not empty"
             raise InputError(f"{path} {what}: choose another --out, or go on with a run by --resume")

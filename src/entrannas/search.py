@@ -3,12 +3,14 @@
 import math
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor
 
 from entrannas.configuration import (
     SEARCH_PRESETS,
@@ -21,7 +23,7 @@ from entrannas.configuration import (
     target_size,
 )
 from entrannas.cost import cost
-from entrannas.data import Augmentation, load_training_data, training_batches
+from entrannas.data import Augmentation, TrainingData, load_training_data, training_batches
 from entrannas.drawing import save_pictures
 from entrannas.genotype import Genotype
 from entrannas.learning import Tally, cosine, set_lr
@@ -33,6 +35,9 @@ from entrannas.runtime import generator, seed_of, start
 from entrannas.searcher import Searcher
 from entrannas.sources import balanced_order
 from entrannas.spaces import SPACES, search_space
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class SearchConfig(Configuration):
@@ -153,95 +158,100 @@ def search(
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
     run.begin("search", settings, fabric.device, data.describe())
 
-    method, space = METHODS[config.method], search_space(config.space, config.nodes)
-    channels = data.images.shape[0]
-    size = config.cells, config.channels, len(data.classes), channels, config.stem
-    torch.manual_seed(seed_of("weights", config.seed))
-    supernet = SuperNet(space, config.engines, method.share_features, *size)
-    searcher = Searcher(fabric, method, space, supernet, config.alpha_lr, config.seed)
+    searcher = _searcher(fabric, config, data)
     first, state = run.load_checkpoint()
     if state:
         searcher.load_state(state)
+    reporter.say(f"search in {run.path}")
     if config.data in SEARCH_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
-    searcher.tau = _tau(config, max(first - 1, 0))
-    genotype = searcher.derive()
 
     order = balanced_order(data.images.labels, "halves", config.seed)
     half = len(order) // 2
-    halves = {"weights": order[:half], "alpha": order[half : 2 * half]}
-    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
     epochs = range(first, config.epochs if config.engines else 0)  # without an Engine-cell, nothing can be learned
     with reporter.watch("search", epochs, max(1, half // config.batch_size)):
         for epoch in epochs:
-            epoch_began = time.monotonic()
-            torch.manual_seed(seed_of("epoch", config.seed, epoch))
-            searcher.tau = _tau(config, epoch)
-            lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
-            set_lr(searcher.weights_optimizer, lr)
-            weights_tally, alpha_tally, changes = Tally(), Tally(), 0
-            weights_batches, alpha_batches = (
-                training_batches(
-                    data.images,
-                    places,
-                    config.batch_size,
-                    augmentation,
-                    data.normalisation,
-                    generator(name, config.seed, epoch),
-                )
-                for name, places in halves.items()
-            )
-            for (weights_images, weights_labels), (alpha_images, alpha_labels) in zip(
-                weights_batches, alpha_batches, strict=True
-            ):
-                derived = searcher.derive()
-                changes += derived != genotype
-                genotype = derived
-                loss, logits = searcher.weights_step(weights_images, weights_labels, genotype)
-                weights_tally.add(loss, logits, weights_labels)
-                if epoch >= config.warmup_epochs:
-                    loss, logits = searcher.alpha_step(alpha_images, alpha_labels, genotype)
-                    alpha_tally.add(loss, logits, alpha_labels)
-                reporter.step()
+            metrics = _epoch(searcher, config, data, (order[:half], order[half : 2 * half]), epoch, reporter)
             genotype = searcher.derive()
-            weights_loss, weights_accuracy = weights_tally.result()
-            alpha_loss, alpha_accuracy = alpha_tally.result() if alpha_tally.count else (None, None)
-            metrics = {
-                "epoch": epoch,
-                "weights_loss": weights_loss,
-                "weights_accuracy": weights_accuracy,
-                "alpha_loss": alpha_loss,
-                "alpha_accuracy": alpha_accuracy,
-                "tau": searcher.tau,
-                "weights_lr": lr,
-                "changes": changes,
-                "genotype": genotype.to_text(),
-                "seconds": time.monotonic() - epoch_began,
-            }
-            run.log(metrics)
+            run.log(metrics | {"genotype": genotype.to_text()})
             run.write("genotype.json", genotype.to_json().encode())
             if (epoch + 1) % config.picture_every == 0:
                 save_pictures(genotype, run.path / "pictures", f"epoch-{epoch + 1:03}-")
             run.save_checkpoint(epoch + 1, searcher.state())
             reporter.epoch(metrics)
 
+    searcher.tau = _tau(config, config.epochs - 1)
+    genotype = searcher.derive()
     run.write("genotype.json", genotype.to_json().encode())
     save_pictures(genotype, run.path, "")
     history = run.metrics()
     last = history[-1] if history else {}
     target = *target_size(config.data, config.stem), config.stem
-    network = build_network(genotype, len(data.classes), *target, in_channels=channels)
-    earlier = sum(line["seconds"] for line in history if line["epoch"] < first)
+    network = build_network(genotype, len(data.classes), *target, in_channels=data.images.shape[0])
     result = SearchResult(
         run=run.path,
         genotype=genotype,
-        seconds=earlier + time.monotonic() - began,
+        seconds=time.monotonic() - began + sum(line["seconds"] for line in history if line["epoch"] < first),
         weights_accuracy=last.get("weights_accuracy"),
         alpha_accuracy=last.get("alpha_accuracy"),
         **asdict(cost(network, data.images.shape)),
     )
     run.write_json("result.json", asdict(result) | {"run": str(run.path), "genotype": genotype.to_text()})
     return result
+
+
+def _searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -> Searcher:
+    method, space = METHODS[config.method], search_space(config.space, config.nodes)
+    size = config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem
+    torch.manual_seed(seed_of("weights", config.seed))
+    supernet = SuperNet(space, config.engines, method.share_features, *size)
+    return Searcher(fabric, method, space, supernet, config.alpha_lr, config.seed)
+
+
+def _epoch(
+    searcher: Searcher,
+    config: SearchConfig,
+    data: TrainingData,
+    halves: tuple[Tensor, Tensor],
+    epoch: int,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Take the steps of an epoch: derive, learn weights, learn alpha, and again. Return its metrics."""
+    began = time.monotonic()
+    torch.manual_seed(seed_of("epoch", config.seed, epoch))
+    searcher.tau = _tau(config, epoch)
+    lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
+    set_lr(searcher.weights_optimizer, lr)
+    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
+
+    def batches(half: Tensor, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+        random = generator(name, config.seed, epoch)
+        return training_batches(data.images, half, config.batch_size, augmentation, data.normalisation, random)
+
+    weights_tally, alpha_tally, changes = Tally(), Tally(), 0
+    genotype = searcher.derive()
+    for weights_batch, alpha_batch in zip(batches(halves[0], "weights"), batches(halves[1], "alpha"), strict=True):
+        weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
+        if epoch >= config.warmup_epochs:
+            alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype), alpha_batch[1])
+        derived = searcher.derive()
+        changes += derived != genotype
+        genotype = derived
+        reporter.step()
+
+    weights_loss, weights_accuracy = weights_tally.result()
+    alpha_loss, alpha_accuracy = alpha_tally.result() if epoch >= config.warmup_epochs else (None, None)
+    return {
+        "epoch": epoch,
+        "weights_loss": weights_loss,
+        "weights_accuracy": weights_accuracy,
+        "alpha_loss": alpha_loss,
+        "alpha_accuracy": alpha_accuracy,
+        "tau": searcher.tau,
+        "weights_lr": lr,
+        "changes": changes,
+        "seconds": time.monotonic() - began,
+    }
 
 
 def _tau(config: SearchConfig, epoch: int) -> float:

@@ -25,6 +25,7 @@ from entrannas.data import (
     Augmentation,
     Images,
     Normalisation,
+    TrainingData,
     load_images,
     load_training_data,
     ordered_batches,
@@ -126,10 +127,10 @@ def train(
     if resume and load_genotype(run.path) != genotype:
         raise InputError(f"{run.path} was started with another genotype: start anew with another --out")
     fabric = start(config.device, config.precision)
-    torch.manual_seed(seed_of("weights", config.seed))
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
-    network = _build(genotype, config, len(data.classes), data.images.shape[0]).to(fabric.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    test = load_images(open_source(config.data).test, data.images.shape, fabric.device)  # a damaged image shows now
+    torch.manual_seed(seed_of("weights", config.seed))
+    network = _network(genotype, config, len(data.classes), data.images.shape[0], fabric.device)
     run.begin("train", settings, fabric.device, data.describe())
     run.write("genotype.json", genotype.to_json().encode())
 
@@ -138,48 +139,70 @@ def train(
     if state:
         load_module_state("network", network, state)
         load_optimizer_state("optimizer", optimizer, state)
+    reporter.say(f"training in {run.path}")
     if config.data in TRAIN_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
-    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
-    places = torch.arange(len(data.images))
     epochs = range(first, config.epochs)
-    with reporter.watch("train", epochs, max(1, len(places) // config.batch_size)):
+    with reporter.watch("train", epochs, max(1, len(data.images) // config.batch_size)):
         for epoch in epochs:
-            torch.manual_seed(seed_of("epoch", config.seed, epoch))
-            began = time.monotonic()
-            random = generator("batches", config.seed, epoch)
-            lr = learning_rate(config, epoch)
-            set_lr(optimizer, lr)
-            network.drop_path = config.drop_path * epoch / config.epochs
-            network.train()
-            tally = Tally()
-            for images, labels in training_batches(
-                data.images, places, config.batch_size, augmentation, data.normalisation, random
-            ):
-                with fabric.autocast():
-                    logits, *auxiliary = network(images) if config.auxiliary else (network(images),)
-                    loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-                    total = loss
-                    for other in auxiliary:
-                        extra = F.cross_entropy(other, labels, label_smoothing=config.label_smoothing)
-                        total = total + config.auxiliary * extra
-                optimizer.zero_grad()
-                fabric.backward(total)
-                nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-                optimizer.step()
-                tally.add(loss, logits, labels)
-                reporter.step()
-            train_loss, train_accuracy = tally.result()
-            metrics = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy, "lr": lr}
-            metrics["seconds"] = time.monotonic() - began
+            metrics = _epoch(fabric, network, optimizer, config, data, epoch, reporter)
             run.log(metrics)
-            state = module_state("network", network) | optimizer_state("optimizer", optimizer)
-            run.save_checkpoint(epoch + 1, state)
+            run.save_checkpoint(epoch + 1, module_state("network", network) | optimizer_state("optimizer", optimizer))
             reporter.epoch(metrics)
 
     run.save_tensors(WEIGHTS, module_state("network", network))
-    test = load_images(open_source(config.data).test, data.images.shape, fabric.device)
-    return _test(run, fabric, network, test, data.normalisation)
+    result = _test(run, fabric, network, test, data.normalisation)
+    run.write_json("result.json", asdict(result) | {"run": str(run.path)})
+    return result
+
+
+def _epoch(
+    fabric: "Fabric",
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    data: TrainingData,
+    epoch: int,
+    reporter: Reporter,
+) -> dict[str, float]:
+    """Take the steps of an epoch and return its metrics."""
+    began = time.monotonic()
+    torch.manual_seed(seed_of("epoch", config.seed, epoch))
+    lr = learning_rate(config, epoch)
+    set_lr(optimizer, lr)
+    network.drop_path = config.drop_path * epoch / config.epochs
+    network.train()
+    tally = Tally()
+    for images, labels in training_batches(
+        data.images,
+        torch.arange(len(data.images)),
+        config.batch_size,
+        Augmentation(config.crop_padding, config.flip, config.cutout),
+        data.normalisation,
+        generator("batches", config.seed, epoch),
+    ):
+        with fabric.autocast():
+            outputs = network(images)
+            logits, auxiliary = outputs if config.auxiliary else (outputs, None)
+            loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+            total = loss
+            if auxiliary is not None:
+                extra = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
+                total = loss + config.auxiliary * extra
+        optimizer.zero_grad()
+        fabric.backward(total)
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        tally.add(loss, logits, labels)
+        reporter.step()
+    train_loss, train_accuracy = tally.result()
+    return {
+        "epoch": epoch,
+        "train_loss": train_loss,
+        "train_accuracy": train_accuracy,
+        "lr": lr,
+        "seconds": time.monotonic() - began,
+    }
 
 
 def learning_rate(config: TrainConfig, epoch: int) -> float:
@@ -212,25 +235,17 @@ def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") 
             f"instead of {', '.join(learned['classes'])}"
         )
     channels, height, width = learned["shape"]
-    network = _build(genotype, config, len(source.classes), channels)
+    network = _network(genotype, config, len(source.classes), channels, fabric.device)
     load_module_state("network", network, load_tensors(trained.path / WEIGHTS)[1])
-    network.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = load_images(source.test, (channels, height, width), fabric.device)
     normalisation = Normalisation(tuple(learned["mean"]), tuple(learned["std"]))
     return _test(trained, fabric, network, images, normalisation)
 
 
-def _build(genotype: Genotype, config: TrainConfig, classes: int, channels: int) -> Network:
-    return build_network(
-        genotype,
-        classes,
-        config.cells,
-        config.channels,
-        config.stem,
-        auxiliary=config.auxiliary > 0,
-        drop_path=config.drop_path,
-        in_channels=channels,
-    )
+def _network(genotype: Genotype, config: TrainConfig, classes: int, channels: int, device: torch.device) -> Network:
+    size = classes, config.cells, config.channels, config.stem
+    network = build_network(genotype, *size, config.auxiliary > 0, config.drop_path, channels)
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 @torch.no_grad()
@@ -242,6 +257,4 @@ def _test(run: Run, fabric: "Fabric", network: Network, images: Images, normalis
             logits = network(batch)
             tally.add(F.cross_entropy(logits, labels), logits, labels)
     loss, accuracy = tally.result()
-    result = TrainResult(run.path, accuracy, loss, **asdict(cost(network, images.shape)))
-    run.write_json("result.json", asdict(result) | {"run": str(run.path)})
-    return result
+    return TrainResult(run.path, accuracy, loss, **asdict(cost(network, images.shape)))
