@@ -5,23 +5,33 @@ from pathlib import Path
 import pytest
 import torch
 
+from entrannas.data import DataSummary, Normalisation
 from entrannas.errors import InputError
 from entrannas.files import write_whole
-from entrannas.runs import CHECKPOINT, Run, load_optimizer_state, load_tensors, optimizer_state
+from entrannas.runs import (
+    CHECKPOINT,
+    Run,
+    load_module_state,
+    load_optimizer_state,
+    load_tensors,
+    module_state,
+    optimizer_state,
+)
 
 CPU = torch.device("cpu")
+SUMMARY = DataSummary(images=10, shape=(1, 8, 8), classes=("a", "b"), normalisation=Normalisation((0.5,), (0.1,)))
 
 
 def _begin(path: Path, command: str = "search", **config: object) -> Run:
     run = Run.claim(path, command, "digits", config, resume=False)
-    run.begin(command, config, CPU, {"images": 10})
+    run.begin(command, config, CPU, SUMMARY)
     return run
 
 
 def test_a_run_says_what_made_it(tmp_path: Path) -> None:
     run = _begin(tmp_path / "a" / "run", epochs=3)
     assert run.read_json("config.json") == {"epochs": 3}
-    assert run.command == "search"
+    assert run.command == "search" and run.data() == SUMMARY
     assert set(run.read_json("run.json")["versions"]) == {"entrannas", "torch", "lightning-fabric", "python"}
 
 
@@ -44,7 +54,7 @@ def test_resume_wants_the_same_configuration_and_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run in"):
         Run.claim(tmp_path / "other", "search", "digits", {}, resume=True)
     with pytest.raises(InputError, match=r"data have changed .*images"):
-        run.begin("search", {}, CPU, {"images": 9})
+        run.begin("search", {}, CPU, SUMMARY.model_copy(update={"images": 9}))
 
 
 def test_checkpoint_round_trip_forgets_later_metrics(tmp_path: Path) -> None:
@@ -73,6 +83,13 @@ def test_a_checkpoint_cut_short_is_never_taken_for_a_whole_one(tmp_path: Path, l
         run.load_checkpoint()
 
 
+def test_a_foreign_checkpoint(tmp_path: Path) -> None:
+    run = _begin(tmp_path / "run")
+    run.save_tensors(CHECKPOINT, {"a": torch.zeros(1)})
+    with pytest.raises(InputError, match="is no checkpoint of a run"):
+        run.load_checkpoint()
+
+
 def test_missing_tensors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is missing"):
         load_tensors(tmp_path / "weights.safetensors")
@@ -92,9 +109,10 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
 
 def test_damaged_json(tmp_path: Path) -> None:
     run = _begin(tmp_path / "run")
-    (run.path / "run.json").write_text("{")
-    with pytest.raises(InputError, match="cannot read"):
-        run.read_json("run.json")
+    for content, complaint in (("{", "cannot read"), ("[]", "cannot read"), ('{"data": {}}', "run.json is damaged")):
+        (run.path / "run.json").write_text(content)
+        with pytest.raises(InputError, match=complaint):
+            run.data()
     with pytest.raises(InputError, match="is missing"):
         run.read_json("result.json")
 
@@ -123,3 +141,10 @@ def test_optimizer_state_round_trip(kind: str) -> None:
     step(weight, optimizer, 3.0)
     step(other_weight, other, 3.0)
     assert torch.equal(weight, other_weight)
+
+
+def test_tensors_of_another_module() -> None:
+    state = module_state("network", torch.nn.Linear(2, 3))
+    with pytest.raises(InputError, match=r"the tensors are not those of this network: .*size mismatch") as caught:
+        load_module_state("network", torch.nn.Linear(2, 4), state)
+    assert "\n" not in str(caught.value)

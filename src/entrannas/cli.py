@@ -244,8 +244,7 @@ def show(
     side, outputs = (224, 1000) if stem == "imagenet" else (32, 10)
     shape = 3, side, side
     if run:
-        learned = run.read_json("run.json")["data"]
-        shape, outputs = tuple(learned["shape"]), len(learned["classes"])
+        shape, outputs = run.data().shape, len(run.data().classes)
     if image_size is not None:
         shape = shape[0], image_size, image_size
     network = build_network(
@@ -287,8 +286,7 @@ def _read_config(file: Path | None) -> dict[str, Any]:
 def _resumed(out: Path | None) -> dict[str, Any]:
     if out is None:
         raise InputError("--resume needs --out: the run directory to go on with")
-    settings: dict[str, Any] = Run.open(out).read_json("config.json")
-    return settings
+    return Run.open(out).read_json("config.json")
 
 
 def _inherited(genotype: str, data: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -43,7 +44,7 @@ def survey(split: Split, image_size: int | None) -> Shape:
             with split.reader.open(index) as image:
                 sizes[image.size] += 1
                 grey = grey and (image.mode in ("1", "L", "LA") or image.mode.startswith("I"))
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # of many types, as Pillow's formats have it
             raise _unreadable(split, index, error) from None
     if image_size is None and len(sizes) == 1:
         ((width, height),) = sizes
@@ -66,7 +67,7 @@ def decode(split: Split, place: int, shape: Shape) -> np.ndarray[Any, np.dtype[n
             if image.mode.startswith("I"):  # 16 bits a pixel
                 image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
             image = image.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of many types, as Pillow's formats have it
         raise _unreadable(split, index, error) from None
     if image.size != (width, height):
         image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
@@ -74,7 +75,11 @@ def decode(split: Split, place: int, shape: Shape) -> np.ndarray[Any, np.dtype[n
 
 
 def _unreadable(split: Split, index: int, error: Exception) -> InputError:
-    reason = "not an image that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
+    reason = (
+        "not an image that Pillow knows"
+        if isinstance(error, UnidentifiedImageError)
+        else str(error) or type(error).__name__
+    )
     return InputError(f"cannot read the image {split.reader.name(index)}: {reason}; mend or remove it")
 
 
@@ -276,15 +281,29 @@ class TrainingData:
     classes: tuple[str, ...]
     normalisation: Normalisation
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a run keeps of it, for JSON."""
-        return {
-            "images": len(self.images),
-            "shape": self.images.shape,
-            "classes": self.classes,
-            "mean": self.normalisation.mean,
-            "std": self.normalisation.std,
-        }
+    def summary(self) -> "DataSummary":
+        """Return what a run keeps of it."""
+        return DataSummary(
+            images=len(self.images), shape=self.images.shape, classes=self.classes, normalisation=self.normalisation
+        )
+
+
+class DataSummary(BaseModel):
+    """What a test needs to know of the training data.
+
+    Attributes:
+        images: how many.
+        shape: channels, height, width.
+        classes: their names, in the order of the outputs.
+        normalisation: of the pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int
+    shape: Shape
+    classes: tuple[str, ...]
+    normalisation: Normalisation
 
 
 def load_training_data(

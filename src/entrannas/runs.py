@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from entrannas.errors import InputError
+from entrannas.data import DataSummary
+from entrannas.errors import InputError, explain
 from entrannas.files import unwritable, write_whole
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -90,8 +92,7 @@ class Run:
     @property
     def command(self) -> str:
         """The command that made the run: search or train."""
-        command: str = self.read_json("run.json")["command"]
-        return command
+        return str(self.read_json("run.json").get("command"))
 
     def _check_config(self, config: Mapping[str, Any]) -> None:
         """Refuse another configuration than the run's, naming the first setting that differs."""
@@ -104,33 +105,38 @@ class Run:
                     f"not {json.dumps(here.get(name))}: resume it as it was, or start anew with another --out"
                 )
 
-    def begin(self, command: str, config: Mapping[str, Any], device: torch.device, data: Mapping[str, Any]) -> None:
+    def begin(self, command: str, config: Mapping[str, Any], device: torch.device, data: DataSummary) -> None:
         """Make the directory and write config.json and run.json into it.
 
         Raises:
             InputError: the run is resumed with data that have changed.
         """
         if (self.path / "run.json").exists():
-            before, now = self.read_json("run.json")["data"], json.loads(json.dumps(data))
-            for name in now:
-                if before.get(name) != now[name]:
+            before = self.data()
+            for name in DataSummary.model_fields:
+                if getattr(before, name) != getattr(data, name):
                     raise InputError(
                         f"the data have changed since {self.path} was started ({name}): start anew with another --out"
                     )
-        self.write_json(
-            "run.json",
-            {
-                "command": command,
-                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-                "threads": torch.get_num_threads(),
-                "versions": {name: version(name) for name in ("entrannas", "torch", "lightning-fabric")}
-                | {"python": platform.python_version()},
-                "data": data,
-            },
-        )
+        about = {
+            "command": command,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+            "threads": torch.get_num_threads(),
+            "versions": {name: version(name) for name in ("entrannas", "torch", "lightning-fabric")}
+            | {"python": platform.python_version()},
+            "data": data.model_dump(mode="json"),
+        }
+        self.write_json("run.json", about)
         self.write_json("config.json", config)  # last: what has it is a run
 
-    def read_json(self, name: str) -> Any:
+    def data(self) -> DataSummary:
+        """Return what the run has learned of its data."""
+        try:
+            return DataSummary.model_validate(self.read_json("run.json").get("data"))
+        except ValidationError as error:
+            raise InputError(f"{self.path / 'run.json'} is damaged: {explain(error)}") from None
+
+    def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the run's JSON files.
 
         Raises:
@@ -138,7 +144,10 @@ class Run:
         """
         path = self.path / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(value, dict):
+                raise ValueError("expected an object")
+            return value
         except FileNotFoundError:
             raise InputError(f"{path} is missing: the run is not complete") from None
         except (OSError, ValueError) as error:
@@ -153,10 +162,17 @@ class Run:
         write_whole(self.path / name, content)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl; a last line that a kill cut short is left out."""
+        """Return the lines of metrics.jsonl; a last line that a kill cut short is left out.
+
+        Raises:
+            InputError: another line is damaged.
+        """
         path = self.path / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise InputError(f"{path} is damaged: {error}") from None
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
@@ -183,8 +199,10 @@ class Run:
         """
         epoch, state = 0, dict[str, Tensor]()
         if (self.path / CHECKPOINT).exists():
-            metadata, state = load_tensors(self.path / CHECKPOINT)
-            epoch = int(metadata["epoch"])
+            notes, state = load_tensors(self.path / CHECKPOINT)
+            if not notes.get("epoch", "").isdecimal():
+                raise InputError(f"{self.path / CHECKPOINT} is no checkpoint of a run: it names no epoch")
+            epoch = int(notes["epoch"])
         kept = [line for line in self.metrics() if line["epoch"] < epoch]
         self.write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
         return epoch, state
@@ -211,10 +229,17 @@ def module_state(name: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_module_state(name: str, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put a module's tensors back."""
-    module.load_state_dict(
-        {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}
-    )
+    """Put a module's tensors back.
+
+    Raises:
+        InputError: they are another module's.
+    """
+    tensors = {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the tensors are not those of this {name}: {reason}") from None
 
 
 def optimizer_state(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,18 +80,12 @@ class SearchConfig(Configuration):
     cutout: Fraction = 0.0
     picture_every: Count = 10
 
-    @field_validator("space")
+    @field_validator("space", "method")
     @classmethod
-    def _known_space(cls, name: str) -> str:
-        if name not in SPACES:
-            raise ValueError(f"no search space {name!r}: there is {', '.join(SPACES)}")
-        return name
-
-    @field_validator("method")
-    @classmethod
-    def _known_method(cls, name: str) -> str:
-        if name not in METHODS:
-            raise ValueError(f"no method {name!r}: there is {', '.join(METHODS)}")
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        table: Mapping[str, object] = SPACES if info.field_name == "space" else METHODS
+        if name not in table:
+            raise ValueError(f"there is no {name!r}, but {', '.join(table)}")
         return name
 
     @field_validator("engines", mode="before")
@@ -156,7 +150,7 @@ def search(
     run = Run.claim(out, "search", config.data, settings, resume)
     fabric = start(config.device, config.precision)
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
-    run.begin("search", settings, fabric.device, data.describe())
+    run.begin("search", settings, fabric.device, data.summary())
 
     searcher = _searcher(fabric, config, data)
     first, state = run.load_checkpoint()

@@ -82,8 +82,8 @@ def open_source(data: str) -> Source:
     if data == "digits":
         source = _digits()
     elif path.is_dir():
-        parquet = next(path.rglob("*.parquet"), None)
-        source = _table(data, str(path)) if parquet is not None else _folders(path)
+        is_table = any(path.glob("*.parquet")) or any(path.glob("*/*.parquet"))
+        source = _table(data, str(path)) if is_table else _folders(path)
     elif path.exists():
         raise InputError(f"{data} is a file: give the directory of class folders or of parquet files")
     elif re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", data):

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from entrannas.errors import InputError
 from entrannas.genotype import INPUT_NODES
 from entrannas.operations import NONE
 
@@ -52,11 +51,5 @@ SPACES = {
 
 
 def search_space(name: str, nodes: int) -> SearchSpace:
-    """The space of that name, with `nodes` intermediate nodes a cell.
-
-    Raises:
-        InputError: no space of that name.
-    """
-    if name not in SPACES:
-        raise InputError(f"no search space {name!r}: there is {', '.join(SPACES)}")
+    """Return the space of that name, with `nodes` intermediate nodes a cell."""
     return replace(SPACES[name], nodes=nodes)

@@ -131,7 +131,7 @@ def train(
     test = load_images(open_source(config.data).test, data.images.shape, fabric.device)  # a damaged image shows now
     torch.manual_seed(seed_of("weights", config.seed))
     network = _network(genotype, config, len(data.classes), data.images.shape[0], fabric.device)
-    run.begin("train", settings, fabric.device, data.describe())
+    run.begin("train", settings, fabric.device, data.summary())
     run.write("genotype.json", genotype.to_json().encode())
 
     optimizer = torch.optim.SGD(network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
@@ -225,21 +225,19 @@ def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") 
     """
     trained = Run.open(Path(run), "train")
     config = TrainConfig.resolve(trained.read_json("config.json"))
-    learned = trained.read_json("run.json")["data"]
+    learned = trained.data()
     genotype = load_genotype(trained.path)
     fabric = start(device, config.precision)
     source = open_source(data or config.data)
-    if list(source.classes) != learned["classes"]:
+    if source.classes != learned.classes:
         raise InputError(
             f"{data} has other classes than the network was trained on: {', '.join(source.classes)} "
-            f"instead of {', '.join(learned['classes'])}"
+            f"instead of {', '.join(learned.classes)}"
         )
-    channels, height, width = learned["shape"]
-    network = _network(genotype, config, len(source.classes), channels, fabric.device)
+    network = _network(genotype, config, len(source.classes), learned.shape[0], fabric.device)
     load_module_state("network", network, load_tensors(trained.path / WEIGHTS)[1])
-    images = load_images(source.test, (channels, height, width), fabric.device)
-    normalisation = Normalisation(tuple(learned["mean"]), tuple(learned["std"]))
-    return _test(trained, fabric, network, images, normalisation)
+    images = load_images(source.test, learned.shape, fabric.device)
+    return _test(trained, fabric, network, images, learned.normalisation)
 
 
 def _network(genotype: Genotype, config: TrainConfig, classes: int, channels: int, device: torch.device) -> Network:
