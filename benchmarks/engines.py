@@ -1,7 +1,9 @@
 """What the place of the Engine-cells costs: seconds and bytes of a weights step and of an alpha step.
 
 Every placement runs in one process, in turn, round after round; the figures are medians over the rounds, and the
-ratios are to the default placement. The images are noise: the cost does not depend on them.
+ratios are to the default placement. The last row has no Engine-cell: its weights step is a training step of the derived
+network, and two of them see as many images as a weights step and an alpha step. The images are noise: the cost does not
+depend on them.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from entrannas.methods import METHODS, every_cell, last_of_each_kind
+from entrannas.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.networks import SuperNet, cell_kinds
 from entrannas.runtime import start
 from entrannas.searcher import Searcher
@@ -34,6 +36,7 @@ PLACEMENTS = {
     "middle of each kind": middle_of_each_kind,
     "first of each kind": first_of_each_kind,
     "every cell": every_cell,
+    "none, two weights steps": no_cell,
 }
 
 
@@ -77,7 +80,7 @@ def main() -> None:
     seconds: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in PLACEMENTS}
     for round_ in range(options.rounds + 1):
         for name, searcher in searchers.items():
-            for step in ("weights", "alpha"):
+            for step in ("weights", "alpha") if rows[name]["engines"] else ("weights", "weights"):
                 run = getattr(searcher, f"{step}_step")
                 if round_ == 0:  # warms up
                     rows[name][f"{step}_bytes"] = saved_bytes(lambda run=run: run(images, labels, genotype))
@@ -88,22 +91,22 @@ def main() -> None:
                     torch.cuda.synchronize()
                 seconds[name][step].append(time.perf_counter() - began)
     for name, measured in seconds.items():
-        rows[name] |= {f"{step}_seconds": statistics.median(values) for step, values in measured.items()}
+        rows[name] |= {f"{step}_seconds": statistics.median(values) for step, values in measured.items() if values}
 
     print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
     print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(
-        f"{'Engine-cells':<22}{'places':<14}{'weights step':>14}{'alpha step':>12}{'together':>10}{'saved w / a':>20}"
-    )
+    print(f"{'Engine-cells':<24}{'places':<8}{'weights step':>14}{'alpha step':>12}{'together':>10}{'saved w / a':>20}")
     base = rows["last of each kind"]
-    whole = base["weights_seconds"] + base["alpha_seconds"]
     for name, figures in rows.items():
-        places = "all" if len(figures["engines"]) == options.cells else ", ".join(map(str, figures["engines"]))
-        together = figures["weights_seconds"] + figures["alpha_seconds"]
-        figures["ratio"] = together / whole
+        learns = bool(figures["engines"])
+        places = "all" if len(figures["engines"]) == options.cells else ", ".join(map(str, figures["engines"])) or "-"
+        together = figures["weights_seconds"] + figures["alpha_seconds" if learns else "weights_seconds"]
+        figures["ratio"] = together / (base["weights_seconds"] + base["alpha_seconds"])
+        alpha = f"{figures['alpha_seconds']:>10.2f} s" if learns else f"{'-':>12}"
+        saved = f"{figures['alpha_bytes'] / 1e9:.2f}" if learns else "-"
         print(
-            f"{name:<22}{places:<14}{figures['weights_seconds']:>12.2f} s{figures['alpha_seconds']:>10.2f} s"
-            f"{figures['ratio']:>9.2f}x{figures['weights_bytes'] / 1e9:>10.2f} / {figures['alpha_bytes'] / 1e9:.2f} GB"
+            f"{name:<24}{places:<8}{figures['weights_seconds']:>12.2f} s{alpha}{figures['ratio']:>9.2f}x"
+            f"{figures['weights_bytes'] / 1e9:>10.2f} / {saved} GB"
         )
     if options.json:
         print(json.dumps(rows))

@@ -150,6 +150,8 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
         (["search", "no/such/path"], "no such path"),
         (["search", "empty"], "no images in empty"),
         (["search", "single"], "one class only (cat)"),
+        (["search", "corrupt"], "cannot read the image corrupt/dog/1.png: not an image that Pillow knows"),
+        (["search", "--out", "typo.yaml"], "typo.yaml is a file"),
         (["search", "--resume"], "--resume needs --out"),
         (["search", "--resume", "--out", "nowhere"], "no run in nowhere"),
         (["search", "--out", "single"], "single is not empty"),
@@ -170,6 +172,10 @@ def test_bad_input(refused: Callable[..., str], tmp_path: Path, arguments: list[
     (tmp_path / "single" / "cat").mkdir(parents=True)
     for i in range(4):
         Image.new("RGB", (4, 4)).save(tmp_path / "single" / "cat" / f"{i}.png")
+        for name in ("cat", "dog"):
+            (tmp_path / "corrupt" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4)).save(tmp_path / "corrupt" / name / f"{i}.png")
+    (tmp_path / "corrupt" / "dog" / "1.png").write_text("no image")
     (tmp_path / "list.yaml").write_text("- 1\n")
     (tmp_path / "typo.yaml").write_text("epoch: 1\n")
     good = library.load_genotype("darts-v2").to_json()
