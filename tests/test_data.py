@@ -170,6 +170,13 @@ def test_parquet_without_labels(tmp_path: Path) -> None:
         open_source(str(tmp_path))
 
 
+def test_parquet_without_rows(tmp_path: Path) -> None:
+    table = datasets.Dataset.from_dict({"picture": [{"bytes": b"", "path": ""}], "label": [0]}).select([])
+    table.to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=r"holds no class|cannot load"):
+        open_source(str(tmp_path))
+
+
 def test_damaged_parquet(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(InputError, match="cannot load"):

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,13 +50,19 @@ def test_a_preset_gives_way_to_what_is_set(model: type[Configuration]) -> None:
         ({"engines": "9"}, "there is no cell 9: they are numbered 0 to 4"),
         ({"engines": [4]}, r"no Engine-cell among the reduction cells \(1, 3\)"),
         ({"engines": "last"}, "neither all nor numbers"),
+        ({"engines": "4,1", "cells": 2}, "cells: .*greater than or equal to 3"),
+        ({"engines": "all", "cells": "many"}, "cells: .*integer"),
+        ({"engines": 4}, "engines: .*tuple"),
+        ({"engines": ["a", 1]}, "engines.0: .*integer"),
+        ({"method": "random", "data": 5}, "data: .*string"),
         ({"tau": [1, 0]}, "tau"),
+        ({1: 2}, "1: .*string"),
         ({"seed": "x"}, "seed"),
         ({"device": "tpu"}, "device: .*'auto', 'cpu' or 'cuda'"),
         ({"method": "evolution", "cells": 2}, "method: there is no|cells"),
     ],
 )
-def test_impossible_settings_are_one_line(settings: dict[str, object], complaint: str) -> None:
+def test_impossible_settings_are_one_line(settings: dict[Any, object], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
         SearchConfig.resolve(settings)
     assert "\n" not in str(caught.value)

@@ -97,7 +97,7 @@ class Configuration(BaseModel):
             InputError: a setting is unknown or has an impossible value.
         """
         try:
-            return cls(**settings)
+            return cls.model_validate(settings)
         except ValidationError as error:
             raise InputError(f"configuration: {explain(error)}") from None
 
@@ -107,19 +107,20 @@ def search_default(name: str, protocol: Any) -> Any:
     return Field(default_factory=lambda settings: SEARCH_PRESETS.get(settings["data"], {}).get(name, protocol))
 
 
+def train_settings(data: str, stem: Stem) -> dict[str, Any]:
+    """Return the defaults of a training: the stem's protocol, with the data set's preset over it."""
+    return TRAIN_PROTOCOLS[stem] | TRAIN_PRESETS.get(data, {})
+
+
 def target_size(data: str, stem: Stem) -> tuple[int, int]:
     """Return the cells and channels that a training gives the target network by default."""
-    settings = TRAIN_PROTOCOLS[stem] | TRAIN_PRESETS.get(data, {})
+    settings = train_settings(data, stem)
     return settings["cells"], settings["channels"]
 
 
 def train_default(name: str) -> Any:
-    """Make a field of a training's configuration: the data set's preset, else the protocol's for the stem."""
-    return Field(
-        default_factory=lambda settings: (TRAIN_PROTOCOLS[settings["stem"]] | TRAIN_PRESETS.get(settings["data"], {}))[
-            name
-        ]
-    )
+    """Make a field of a training's configuration, with its default from `train_settings`."""
+    return Field(default_factory=lambda settings: train_settings(settings["data"], settings["stem"])[name])
 
 
 def preset_note(data: str, epochs: int, cells: int, channels: int) -> str:

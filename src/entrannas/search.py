@@ -90,14 +90,20 @@ class SearchConfig(Configuration):
 
     @field_validator("engines", mode="before")
     @classmethod
-    def _engines(cls, engines: Any, info: ValidationInfo) -> Any:
-        kinds = cell_kinds(info.data["cells"])
-        if engines == "all":
-            return tuple(range(len(kinds)))
+    def _read_engines(cls, engines: Any, info: ValidationInfo) -> Any:
+        """Read what a command writes: `all`, or numbers such as `5,7`."""
+        if engines == "all" and "cells" in info.data:
+            return tuple(range(info.data["cells"]))
         if isinstance(engines, str):
             if not re.fullmatch(r"\d+(,\d+)*", engines):
                 raise ValueError(f"{engines!r} is neither all nor numbers such as 5,7")
-            engines = tuple(int(index) for index in engines.split(","))
+            return tuple(int(index) for index in engines.split(","))
+        return engines
+
+    @field_validator("engines")
+    @classmethod
+    def _check_engines(cls, engines: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        kinds = cell_kinds(info.data.get("cells", 0))
         for index in engines:
             if index not in range(len(kinds)):
                 raise ValueError(f"there is no cell {index}: they are numbered 0 to {len(kinds) - 1}")

@@ -91,7 +91,8 @@ def open_source(data: str) -> Source:
     else:
         raise InputError(f"no such path: {data} (give a directory, a hub data set as owner/name, or digits)")
     if len(source.classes) < 2:
-        raise InputError(f"{data} holds one class only ({source.classes[0]}): give images of at least two")
+        found = f"one class only ({source.classes[0]})" if source.classes else "no class"
+        raise InputError(f"{data} holds {found}: give images of at least two")
     return source
 
 
