@@ -5,6 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("entrannas", deadline=None)  # a busy machine is no failure
+settings.load_profile("entrannas")
 
 _CACHE = tempfile.TemporaryDirectory(prefix="entrannas-tests-")
 os.environ["HF_HOME"] = _CACHE.name

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from torch import nn
 
 from entrannas.cells import Cell, EngineCell, SearchCell, TransitCell
-from entrannas.derivation import top2
+from entrannas.derivation import nonzero, top2
 from entrannas.genotype import load_genotype
-from entrannas.relaxation import edge_softmax
-from entrannas.spaces import SPACES
+from entrannas.relaxation import edge_softmax, thresholded_node_softmax
+from entrannas.spaces import SPACES, SearchSpace
 
-from .test_relaxation import alphas
+from .test_relaxation import alphas, thresholded
 
 DARTS = SPACES["darts"]
 CHANNELS = 4
@@ -43,10 +43,10 @@ def test_feature_sharing_computes_each_operation_once_a_source_node(share: bool,
     assert counts.total() == len(counts) == evaluations
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(alphas())
 def test_transit_cell_evaluates_what_is_derived_only(alpha: torch.Tensor) -> None:
-    genotype = top2(edge_softmax(alpha, 1.0), DARTS)
+    genotype = top2(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
     shared = _count(_cell(TransitCell), genotype)
     assert set(shared) == {f"{c.input}_{c.operation}" for _, node in genotype.by_node() for c in node}
     assert shared.total() == len(shared) <= 8
@@ -55,11 +55,11 @@ def test_transit_cell_evaluates_what_is_derived_only(alpha: torch.Tensor) -> Non
 
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("kind", ["normal", "reduction"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(alphas())
 def test_engine_cell_with_weights_of_one_is_the_transit_cell(kind: str, share: bool, alpha: torch.Tensor) -> None:
     """With p = 1 on what is derived and 0 elsewhere, the sum over all candidates is the sum over the kept ones."""
-    genotype = top2(edge_softmax(alpha, 1.0), DARTS)
+    genotype = top2(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
     p = torch.zeros(14, 8)
     for j, node in genotype.by_node():
         for c in node:
@@ -71,7 +71,7 @@ def test_engine_cell_with_weights_of_one_is_the_transit_cell(kind: str, share: b
 def test_engine_cell_is_the_weighted_sum() -> None:
     """`x_j = sum p[i,j,k] o_k(x_i)`, written out for the first two intermediate nodes."""
     cell = _cell(EngineCell)
-    p = edge_softmax(torch.randn(14, 8), 1.0)
+    p = edge_softmax(torch.randn(14, 8), None, 1.0, DARTS)
     x = cell.inputs(*_inputs())
     for j in (2, 3):
         x.append(
@@ -86,8 +86,37 @@ def test_engine_cell_is_the_weighted_sum() -> None:
     torch.testing.assert_close(output[:, : 2 * CHANNELS], torch.cat(x[2:], dim=1))
 
 
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("kind", ["normal", "reduction"])
+@settings(max_examples=12)
+@given(thresholded(torch.float32))
+def test_the_derived_cell_is_the_engine_cells_live_graph(
+    kind: str, share: bool, drawn: tuple[torch.Tensor, torch.Tensor, float, SearchSpace]
+) -> None:
+    """The sum over all candidates, weights of zero included, written out; and the cell with the dead ones removed."""
+    space, p = drawn[-1], thresholded_node_softmax(*drawn)
+    torch.manual_seed(0)
+    cell = EngineCell(space, kind, (6, 8), CHANNELS, False, share)
+    x = cell.inputs(*_inputs())
+    for j, edges in space.incoming():
+        terms = [
+            p[edges][i, k] * cell.operations[cell.key(i, j, name)](x[i])
+            for i in range(j)
+            for k, name in enumerate(space.operations)
+        ]
+        x.append(torch.stack(terms).sum(dim=0))
+    expected = torch.cat(x[2:], dim=1)
+
+    live = {cell.key(c.input, j, c.operation) for j, node in nonzero(p, space).by_node() for c in node}
+    for key in set(cell.operations) - live:
+        del cell.operations[key]
+    assert len(cell.operations) == len(live)
+    output = cell(*_inputs(), p)
+    assert (output - expected).norm() <= 1e-5 * expected.norm()
+
+
 def test_transit_cell_leaves_other_weights_without_gradient() -> None:
-    genotype = top2(edge_softmax(torch.randn(14, 8), 1.0), DARTS)
+    genotype = top2(edge_softmax(torch.randn(14, 8), None, 1.0, DARTS), DARTS)
     cell = _cell(TransitCell)
     cell(*_inputs(), genotype).sum().backward()
     kept = {f"{c.input}_{c.operation}" for _, node in genotype.by_node() for c in node}

@@ -258,7 +258,7 @@ def test_normalised_training_set_has_mean_0_and_deviation_1() -> None:
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([0, 0.125, 0.5]), st.booleans())
 def test_crop_is_a_window_of_the_padded_image(height: int, width: int, padding: float, flip: bool) -> None:
     images = torch.randint(1, 256, (6, 3, height, width), dtype=torch.uint8)

@@ -52,7 +52,7 @@ def test_png_is_a_picture() -> None:
     assert len(content) > 10_000
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cells())
 def test_every_label_stands_free(cell: CellGenotype) -> None:
     figure = draw_cell(cell, "cell")

@@ -39,7 +39,7 @@ def test_reductions_stand_at_a_third_and_two_thirds() -> None:
     assert [i for i, kind in enumerate(cell_kinds(8)) if kind == "reduction"] == [2, 5]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(genotypes)
 def test_any_number_of_connections_builds_and_runs(genotype: Genotype) -> None:
     network = build_network(genotype, num_classes=7, cells=3, channels=4, in_channels=1, auxiliary=True, drop_path=0.3)

@@ -12,7 +12,7 @@ from entrannas.operations import OPERATIONS, Conv2d, FactorizedReduce
 names = st.sampled_from(sorted(OPERATIONS))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(names, st.integers(1, 11), st.integers(1, 11), st.sampled_from([1, 2]), st.booleans())
 def test_stride_halves_any_size_rounded_up(name: str, height: int, width: int, stride: int, searching: bool) -> None:
     operation = OPERATIONS[name](4, stride, searching).eval()
@@ -39,7 +39,7 @@ def test_factorized_reduce_sees_odd_and_even_pixels() -> None:
     torch.testing.assert_close(odd, torch.tensor([[6.0, 8, 0], [16, 18, 0], [0, 0, 0]]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from([1, 3, 5]), st.sampled_from([1, 2]), st.sampled_from([1, 2]), st.sampled_from([1, 4]))
 def test_frozen_convolution_has_the_same_input_gradient(kernel: int, stride: int, dilation: int, groups: int) -> None:
     convolution = Conv2d(4, 4, kernel, stride, dilation * (kernel - 1) // 2, dilation, groups)

@@ -17,7 +17,7 @@ def _searcher(method: str = "entrannas", cells: int = 5) -> Searcher:
     row = METHODS[method]
     engines = row.engines(cell_kinds(cells))
     supernet = SuperNet(DARTS, engines, row.share_features, cells, 4, 4, 3)
-    searcher = Searcher(start("cpu", "32-true"), row, DARTS, supernet, alpha_lr=0.01, seed=0)
+    searcher = Searcher(start("cpu", "32-true"), row, DARTS, supernet, alpha_lr=0.01, beta_lr=0.1, seed=0)
     searcher.weights_optimizer.param_groups[0]["lr"] = 0.05
     return searcher
 
@@ -124,7 +124,7 @@ def test_random_draws_every_choice_alike() -> None:
     inputs: dict[int, int] = {}
     random = torch.Generator().manual_seed(0)
     for _ in range(600):
-        cell = row.derivation(row.relaxation(1e-3 * torch.randn(14, 8, generator=random), 1.0), DARTS)
+        cell = row.derivation(row.relaxation(1e-3 * torch.randn(14, 8, generator=random), None, 1.0, DARTS), DARTS)
         for connection in cell.nodes[3]:
             operations[connection.operation] = operations.get(connection.operation, 0) + 1
             inputs[connection.input] = inputs.get(connection.input, 0) + 1

@@ -7,6 +7,7 @@ trained = entrannas.train(found.genotype, entrannas.TrainConfig(data="my-images"
 print(trained.test_accuracy)
 """
 
+from entrannas.consistency import Consistency, consistency
 from entrannas.cost import Cost, cost
 from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype, Connection, Genotype, load_genotype
@@ -17,6 +18,7 @@ from entrannas.training import TrainConfig, TrainResult, evaluate, train
 __all__ = [
     "CellGenotype",
     "Connection",
+    "Consistency",
     "Cost",
     "Genotype",
     "InputError",
@@ -26,6 +28,7 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "build_network",
+    "consistency",
     "cost",
     "evaluate",
     "load_genotype",

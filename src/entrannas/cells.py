@@ -70,19 +70,23 @@ class SearchCell(nn.Module):
 
 
 class EngineCell(SearchCell):
-    """Holds all candidates, weighted by p: where alpha learns."""
+    """Holds all candidates, weighted: where the architecture variables learn."""
 
     def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
-        """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p [edges, K]."""
+        """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K].
+
+        A connection of weight zero adds nothing and gets no gradient, so it is not computed.
+        """
         x = self.inputs(farther, nearer)
         computed: dict[str, Tensor] = {}
+        live = (p > 0).tolist()
         weights = [row.unbind() for row in p.unbind()]
         for j, edges in self.space.incoming():
             terms = [
-                weight * self.feature(computed, x[i], i, j, operation)
-                for i, row in enumerate(weights[edges])
-                for weight, operation in zip(row, self.space.operations, strict=True)
-                if operation != NONE
+                weights[edges][i][k] * self.feature(computed, x[i], i, j, operation)
+                for i in range(j)
+                for k, operation in enumerate(self.space.operations)
+                if operation != NONE and live[edges][i][k]
             ]
             x.append(_sum(terms))
         return torch.cat(x[INPUT_NODES:], dim=1)

@@ -13,6 +13,7 @@ import typer
 import yaml
 
 from entrannas.configuration import Configuration, target_size
+from entrannas.consistency import consistency as run_consistency
 from entrannas.cost import cost
 from entrannas.drawing import save_pictures
 from entrannas.errors import InputError
@@ -104,13 +105,18 @@ def search(
     crop_padding: CropPadding = None,
     cutout: Cutout = None,
     flip: Flip = None,
-    space: Annotated[str | None, _flag(_NETWORK, "The search space. Default: darts.")] = None,
+    space: Annotated[str | None, _flag(_NETWORK, "The search space: darts or darts-extended. Default: darts.")] = None,
     nodes: Annotated[int | None, _flag(_NETWORK, "Intermediate nodes of a cell. Default: 4.")] = None,
     cells: Annotated[int | None, _flag(_NETWORK, "Cells of the super-net. Default: 8.")] = None,
     channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: 16.")] = None,
     stem: StemFlag = None,
     method: Annotated[
-        str | None, _flag(_LEARNING, "entrannas, darts (first order) or random. Default: entrannas.")
+        str | None,
+        _flag(
+            _LEARNING,
+            "entrannas, entrannas-dst (topology learned; entrannas-dst-edge is its other reading), darts (first order) "
+            "or random. Default: entrannas.",
+        ),
     ] = None,
     engines: Annotated[
         str | None,
@@ -129,6 +135,19 @@ def search(
     alpha_lr: Annotated[
         float | None,
         _flag(_LEARNING, "Learning rate of alpha. Default: 6e-4 at batch 256, with the square root of it."),
+    ] = None,
+    beta_lr: Annotated[
+        float | None, _flag(_LEARNING, "Learning rate of entrannas-dst's thresholds. Default: 0.1.")
+    ] = None,
+    target_connections: Annotated[
+        float | None,
+        _flag(_LEARNING, "Connections a node, on average, that entrannas-dst is pulled to; 0: no pull. Default: 2."),
+    ] = None,
+    derive: Annotated[
+        str | None,
+        _flag(
+            _LEARNING, "When Transit-cells get what is derived: after each step, epoch, or at the end. Default: step."
+        ),
     ] = None,
     picture_every: Annotated[int | None, _flag(_RUN, "Epochs between two pictures of the cells. Default: 10.")] = None,
     seed: Seed = None,
@@ -211,6 +230,28 @@ def evaluate(
 ) -> None:
     """Measure the test accuracy of a trained run; [DATA] is the run's own unless given."""
     _print_test(run_evaluate(run, data, device or "auto"), as_json)
+
+
+@app.command()
+def consistency(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search.")],
+    data: Data = None,
+    device: DeviceFlag = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how far a search's super-net is from the network it derives, on the test images of [DATA].
+
+    [DATA] is the run's own unless given. Leaves a plot and the figures in RUN.
+    """
+    result = run_consistency(run, data, device or "auto")
+    print(f"super-net       {100 * result.supernet_accuracy:.2f} %")
+    print(f"derived         {100 * result.derived_accuracy:.2f} %")
+    print(f"gap             {100 * result.gap:.2f} points")
+    print(f"dropped mass    {100 * result.dropped_mass:.2f} %")
+    print(f"changes         {', '.join(map(str, result.changes))}")
+    print(f"plot            {result.run / 'consistency.png'}")
+    if as_json:
+        _print_json(asdict(result) | {"run": str(result.run)})
 
 
 @app.command()

@@ -75,8 +75,8 @@ STEMS: dict[Stem, type[CifarStem] | type[ImageNetStem]] = {"cifar": CifarStem, "
 class SuperNet(nn.Module):
     """The stack that a search trains: Engine-cells where alpha learns, Transit-cells elsewhere.
 
-    alpha is no part of it: it gets the connection weights p and the genotype derived from them at each call, so its
-    parameters are the weights of the operations and nothing else.
+    The architecture variables are no part of it: it gets the connection weights p and the genotype derived from them at
+    each call, so its parameters are the weights of the operations and nothing else.
     """
 
     def __init__(

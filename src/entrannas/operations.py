@@ -1,8 +1,9 @@
 """The candidate operations, each a small module that maps [batch, channels, height, width] to the same shape.
 
-With stride 2, height and width halve, rounded up. The operations are those of DARTS, to the parameter: a ReLU
-comes before a convolution and a batch norm after it. In the search, batch norm has no affine parameters, since a
-scale would compete with alpha, and a pooling is followed by a batch norm, so that its scale is that of the others.
+With stride 2, height and width halve, rounded up. The operations are those of DARTS and of the DARTS family, to the
+parameter: a ReLU comes before a convolution and a batch norm after it. In the search, batch norm has no affine
+parameters, since a scale would compete with alpha, and a pooling is followed by a batch norm, so that its scale is that
+of the others.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
+
+Pair = tuple[int, int]
 
 NONE = "none"
 """The candidate that is no connection: it takes weight in the relaxation, computes nothing, is never derived."""
@@ -27,9 +30,9 @@ class Conv2d(nn.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        padding: int = 0,
+        kernel: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
         dilation: int = 1,
         groups: int = 1,
     ) -> None:
@@ -136,6 +139,27 @@ def _dilated(kernel: int) -> "Builder":
     return build
 
 
+def _full(kernel: int) -> "Builder":
+    """ReLU, convolution over all channels, batch norm."""
+
+    def build(channels: int, stride: int, searching: bool) -> nn.Module:
+        convolution = Conv2d(channels, channels, kernel, stride, kernel // 2)
+        return nn.Sequential(nn.ReLU(), convolution, _norm(channels, searching))
+
+    return build
+
+
+def _factorized(length: int) -> "Builder":
+    """ReLU, convolution along rows, convolution along columns, batch norm."""
+
+    def build(channels: int, stride: int, searching: bool) -> nn.Module:
+        rows = Conv2d(channels, channels, (1, length), (1, stride), (0, length // 2))
+        columns = Conv2d(channels, channels, (length, 1), (stride, 1), (length // 2, 0))
+        return nn.Sequential(nn.ReLU(), rows, columns, _norm(channels, searching))
+
+    return build
+
+
 Builder = Callable[[int, int, bool], nn.Module]
 """Builds an operation from channels, stride (1 or 2), and whether it is for a search or for a target network."""
 
@@ -147,4 +171,9 @@ OPERATIONS: dict[str, Builder] = {
     "sep_conv_5x5": _separable(5),
     "dil_conv_3x3": _dilated(3),
     "dil_conv_5x5": _dilated(5),
+    "sep_conv_7x7": _separable(7),
+    "conv_1x1": _full(1),
+    "conv_3x3": _full(3),
+    "conv_1x3_3x1": _factorized(3),
+    "conv_1x7_7x1": _factorized(7),
 }

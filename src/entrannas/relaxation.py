@@ -1,15 +1,67 @@
-"""Relaxation: from the architecture variables alpha to the weight of each candidate connection.
+"""Relaxation: from the architecture variables to the weight of each candidate connection.
 
-A relaxation is a pure function `(alpha, tau) -> p`. Both are [edges, K], the rows being the edges (i, j) of
-`SearchSpace.edges`, the columns its operations; `tau` is the temperature, above 0.
+A relaxation is a pure function `(alpha, beta, tau, space) -> p`. alpha and p are [edges, K], the rows being the edges
+(i, j) of `SearchSpace.edges`, the columns its operations; beta is [nodes], one value an intermediate node, and None for
+a method without thresholds; `tau` is the temperature, above 0.
 """
 
+import torch
 from torch import Tensor
 
+from entrannas.spaces import SearchSpace
 
-def edge_softmax(alpha: Tensor, tau: float) -> Tensor:
+
+def edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
     """`p[i,j,:] = softmax(alpha[i,j,:] / tau)`: the operations of an edge compete with one another.
 
     DARTS (Liu et al., ICLR 2019, Eq. 2), with the temperature of EnTranNAS.
     """
     return (alpha / tau).softmax(dim=-1)
+
+
+def node_softmax(alpha: Tensor, tau: float, space: SearchSpace) -> Tensor:
+    """`p[:,j,:] = softmax(alpha[:,j,:] / tau)`: all connections that arrive at a node compete with one another."""
+    incoming = [alpha[edges] / tau for _, edges in space.incoming()]
+    return torch.cat([logits.flatten().softmax(dim=0).view_as(logits) for logits in incoming])
+
+
+def thresholds(beta: Tensor) -> Tensor:
+    """`t_j = sigmoid(beta_j)`, kept below 1 where rounding would make it 1."""
+    return beta.sigmoid().clamp_max(1 - torch.finfo(beta.dtype).eps)
+
+
+def surviving(p: Tensor, beta: Tensor, space: SearchSpace) -> Tensor:
+    """`q[i,j,k] = relu(p[i,j,k] / max_{i<j, k} p[i,j,k] - t_j)`: exactly zero for what is weak beside the strongest.
+
+    EnTranNAS-DST (Yang et al., CVPR 2021). Since t_j < 1, the strongest connection of a node always survives.
+    """
+    t = thresholds(beta)
+    return torch.cat([(p[edges] / p[edges].max() - t[n]).relu() for n, (_, edges) in enumerate(space.incoming())])
+
+
+def thresholded_node_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
+    """`qhat[i,j,k] = q[i,j,k] / sum_{i<j, k} q[i,j,k]`, p by `node_softmax`: the weights of a node sum to one.
+
+    EnTranNAS-DST. That softmax and sum run over all that arrives at a node is our reading.
+    """
+    assert beta is not None
+    q = surviving(node_softmax(alpha, tau, space), beta, space)
+    return torch.cat([q[edges] / q[edges].sum() for _, edges in space.incoming()])
+
+
+def thresholded_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
+    """`qhat[i,j,k] = q[i,j,k] / sum_k q[i,j,k]`, p by `edge_softmax`: an edge's weights sum to one or all are zero.
+
+    The other reading of EnTranNAS-DST. The strongest connection is still the node's, as `surviving` has it, so that
+    an edge can die.
+    """
+    assert beta is not None
+    q = surviving(edge_softmax(alpha, None, tau, space), beta, space)
+    total = q.sum(dim=-1, keepdim=True)
+    return q / torch.where(total > 0, total, 1.0)
+
+
+def entropy(p: Tensor, space: SearchSpace) -> Tensor:
+    """Return, [nodes], the entropy of each node's incoming weights, scaled to sum to one, in nats: 0 is decided."""
+    shares = [p[edges].flatten() / p[edges].sum() for _, edges in space.incoming()]
+    return torch.stack([-torch.xlogy(share, share).sum() for share in shares])

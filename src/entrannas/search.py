@@ -3,10 +3,10 @@
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
@@ -25,7 +25,7 @@ from entrannas.configuration import (
 from entrannas.cost import cost
 from entrannas.data import Augmentation, TrainingData, load_training_data, training_batches
 from entrannas.drawing import save_pictures
-from entrannas.genotype import Genotype
+from entrannas.genotype import Connection, Genotype
 from entrannas.learning import Tally, cosine, set_lr
 from entrannas.methods import METHODS
 from entrannas.networks import SuperNet, build_network, cell_kinds
@@ -34,10 +34,13 @@ from entrannas.runs import Run
 from entrannas.runtime import generator, seed_of, start
 from entrannas.searcher import Searcher
 from entrannas.sources import balanced_order
-from entrannas.spaces import SPACES, search_space
+from entrannas.spaces import SPACES, SearchSpace, search_space
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+_SPARSIFIED_AFTER = 0.4  # of the epochs: from there on, the target is the configured one
 
 
 class SearchConfig(Configuration):
@@ -56,6 +59,10 @@ class SearchConfig(Configuration):
         warmup_epochs: at the start, in which alpha stays untouched.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
         alpha_lr: of Adam; by default 6e-4 at batch 256, in proportion to the batch's square root.
+        beta_lr: of Adam, for the thresholds of a method that has them.
+        target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
+        derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
+            before the end, so that they keep the one that the search began with.
         cutout: side of the square that is cut out, as a fraction of the image's side.
         flip: mirror half of the images.
         picture_every: epochs between two pictures of the cells.
@@ -76,6 +83,11 @@ class SearchConfig(Configuration):
     weights_lr: Positive = Field(default_factory=lambda settings: 0.1 * settings["batch_size"] / 256)
     weights_lr_end: Annotated[float, Field(ge=0)] = 0.001
     alpha_lr: Positive = Field(default_factory=lambda settings: 6e-4 * math.sqrt(settings["batch_size"] / 256))
+    beta_lr: Positive = 0.1
+    target_connections: Annotated[float, Field(ge=0)] = Field(
+        default_factory=lambda settings: 2.0 if METHODS[settings["method"]].thresholds else 0.0
+    )
+    derive: Literal["step", "epoch", "end"] = "step"
     flip: bool = search_default("flip", True)
     cutout: Fraction = 0.0
     picture_every: Count = 10
@@ -111,6 +123,14 @@ class SearchConfig(Configuration):
             where = ", ".join(str(index) for index, other in enumerate(kinds) if other == kind)
             raise ValueError(f"no Engine-cell among the {kind} cells ({where}): their alpha would never learn")
         return tuple(sorted(set(engines)))
+
+    @field_validator("target_connections")
+    @classmethod
+    def _check_target(cls, target: float, info: ValidationInfo) -> float:
+        method = info.data.get("method")
+        if target and method and not METHODS[method].thresholds:
+            raise ValueError(f"method {method} has no thresholds to pull: leave it out")
+        return target
 
 
 @dataclass(frozen=True)
@@ -158,7 +178,7 @@ def search(
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
     run.begin("search", settings, fabric.device, data.summary())
 
-    searcher = _searcher(fabric, config, data)
+    searcher = build_searcher(fabric, config, data)
     first, state = run.load_checkpoint()
     if state:
         searcher.load_state(state)
@@ -166,12 +186,11 @@ def search(
     if config.data in SEARCH_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
 
-    order = balanced_order(data.images.labels, "halves", config.seed)
-    half = len(order) // 2
+    weights_half, alpha_half = halves(data.images.labels, config.seed)
     epochs = range(first, config.epochs if config.engines else 0)  # without an Engine-cell, nothing can be learned
-    with reporter.watch("search", epochs, max(1, half // config.batch_size)):
+    with reporter.watch("search", epochs, max(1, len(weights_half) // config.batch_size)):
         for epoch in epochs:
-            metrics = _epoch(searcher, config, data, (order[:half], order[half : 2 * half]), epoch, reporter)
+            metrics = _epoch(searcher, config, data, (weights_half, alpha_half), epoch, reporter)
             genotype = searcher.derive()
             run.log(metrics | {"genotype": genotype.to_text()})
             run.write("genotype.json", genotype.to_json().encode())
@@ -180,7 +199,7 @@ def search(
             run.save_checkpoint(epoch + 1, searcher.state())
             reporter.epoch(metrics)
 
-    searcher.tau = _tau(config, config.epochs - 1)
+    searcher.tau = temperature(config, config.epochs - 1)
     genotype = searcher.derive()
     run.write("genotype.json", genotype.to_json().encode())
     save_pictures(genotype, run.path, "")
@@ -200,12 +219,31 @@ def search(
     return result
 
 
-def _searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -> Searcher:
-    method, space = METHODS[config.method], search_space(config.space, config.nodes)
+def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the places of the images that weights learn on, and of those that alpha learns on; both class-balanced."""
+    order = balanced_order(labels, "halves", seed)
+    half = len(order) // 2
+    return order[:half], order[half : 2 * half]
+
+
+def build_supernet(config: SearchConfig, data: TrainingData, engines: Sequence[int]) -> SuperNet:
+    """Build a super-net of the configured size with the Engine-cells given."""
     size = config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem
+    return SuperNet(_space(config), engines, METHODS[config.method].share_features, *size)
+
+
+def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -> Searcher:
+    """Build what a search starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
-    supernet = SuperNet(space, config.engines, method.share_features, *size)
-    return Searcher(fabric, method, space, supernet, config.alpha_lr, config.seed)
+    supernet = build_supernet(config, data, config.engines)
+    rates = config.alpha_lr, config.beta_lr
+    return Searcher(fabric, METHODS[config.method], _space(config), supernet, *rates, config.seed)
+
+
+def _space(config: SearchConfig) -> SearchSpace:
+    """Return the space; where a weight can be zero, `none` has nothing left to say."""
+    space = search_space(config.space, config.nodes)
+    return space.without_none() if METHODS[config.method].thresholds else space
 
 
 def _epoch(
@@ -219,7 +257,8 @@ def _epoch(
     """Take the steps of an epoch: derive, learn weights, learn alpha, and again. Return its metrics."""
     began = time.monotonic()
     torch.manual_seed(seed_of("epoch", config.seed, epoch))
-    searcher.tau = _tau(config, epoch)
+    searcher.tau = temperature(config, epoch)
+    searcher.target = target(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
@@ -228,15 +267,18 @@ def _epoch(
         random = generator(name, config.seed, epoch)
         return training_batches(data.images, half, config.batch_size, augmentation, data.normalisation, random)
 
-    weights_tally, alpha_tally, changes = Tally(), Tally(), 0
-    genotype = searcher.derive()
+    weights_tally, alpha_tally, changes, revived = Tally(), Tally(), 0, 0
+    derived = searcher.derive()
+    genotype = searcher.initial if config.derive == "end" else derived
     for weights_batch, alpha_batch in zip(batches(halves[0], "weights"), batches(halves[1], "alpha"), strict=True):
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if epoch >= config.warmup_epochs:
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype), alpha_batch[1])
-        derived = searcher.derive()
-        changes += derived != genotype
-        genotype = derived
+        before, derived = derived, searcher.derive()
+        changes += derived != before
+        revived += sum(len(set(now) - set(then)) for now, then in _nodes(derived, before))
+        if config.derive == "step":
+            genotype = derived
         reporter.step()
 
     weights_loss, weights_accuracy = weights_tally.result()
@@ -250,11 +292,29 @@ def _epoch(
         "tau": searcher.tau,
         "weights_lr": lr,
         "changes": changes,
+        "revived": revived,
+        **searcher.report(),
         "seconds": time.monotonic() - began,
     }
 
 
-def _tau(config: SearchConfig, epoch: int) -> float:
+def _nodes(*genotypes: Genotype) -> Iterator[tuple[tuple[Connection, ...], ...]]:
+    """The connections of each node of both cells, those of several genotypes beside one another."""
+    return zip(*(genotype.normal.nodes + genotype.reduction.nodes for genotype in genotypes), strict=True)
+
+
+def target(config: SearchConfig, epoch: int, space: SearchSpace) -> float:
+    """Lower the target from all connections to the configured one over the first part of the search, geometrically.
+
+    So much each epoch that what is to be dropped is dropped in equal ratios, as long as differences are small.
+    """
+    everything = len(space.edges) * len(space.operations) / space.nodes
+    done: float = min(1.0, (epoch + 1) / max(1.0, _SPARSIFIED_AFTER * config.epochs))
+    left: float = (config.target_connections / everything) ** done
+    return everything * left
+
+
+def temperature(config: SearchConfig, epoch: int) -> float:
     """Anneal the temperature linearly from the first epoch to the last."""
     start, end = config.tau
     return start + (end - start) * epoch / max(1, config.epochs - 1)

@@ -32,20 +32,27 @@ class SearchSpace:
             yield node, slice(start, start + node)
             start += node
 
+    def without_none(self) -> "SearchSpace":
+        """Return the space of the same connections for a method that can weigh a connection with zero."""
+        return replace(self, operations=tuple(name for name in self.operations if name != NONE))
+
+
+_DARTS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
 
 SPACES = {
-    "darts": SearchSpace(
-        operations=(
-            NONE,
-            "max_pool_3x3",
-            "avg_pool_3x3",
-            "skip_connect",
-            "sep_conv_3x3",
-            "sep_conv_5x5",
-            "dil_conv_3x3",
-            "dil_conv_5x5",
-        ),
-        nodes=4,
+    # Liu et al., ICLR 2019.
+    "darts": SearchSpace((NONE, *_DARTS), nodes=4),
+    # Twelve operations; which twelve is our choice.
+    "darts-extended": SearchSpace(
+        (*_DARTS, "sep_conv_7x7", "conv_1x1", "conv_3x3", "conv_1x3_3x1", "conv_1x7_7x1"), nodes=4
     ),
 }
 
