@@ -16,8 +16,9 @@ def _searcher(method: str = "entrannas", cells: int = 5) -> Searcher:
     torch.manual_seed(0)
     row = METHODS[method]
     engines = row.engines(cell_kinds(cells))
-    supernet = SuperNet(DARTS, engines, row.share_features, cells, 4, 4, 3)
-    searcher = Searcher(start("cpu", "32-true"), row, DARTS, supernet, alpha_lr=0.01, beta_lr=0.1, seed=0)
+    space = DARTS.without_none() if row.thresholds else DARTS
+    supernet = SuperNet(space, engines, row.share_features, cells, 4, 4, 3)
+    searcher = Searcher(start("cpu", "32-true"), row, space, supernet, alpha_lr=0.01, beta_lr=0.1, seed=0)
     searcher.weights_optimizer.param_groups[0]["lr"] = 0.05
     return searcher
 
@@ -105,6 +106,33 @@ def test_alpha_gradient_is_that_of_the_whole_graph() -> None:
     for alpha, gradient in zip(searcher.alpha.values(), expected, strict=True):
         assert alpha.grad is not None and alpha.grad.abs().max() > 0
         torch.testing.assert_close(alpha.grad, gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("target", "sign"), [(1.0, 1), (100.0, -1), (0.0, 0)])
+def test_the_pull_moves_the_thresholds_towards_the_target(target: float, sign: int) -> None:
+    """The gradient of beta with the pull less that without it, all connections being live at the start."""
+    gradients = []
+    for pull in (target, 0.0):
+        searcher = _searcher("entrannas-dst")
+        searcher.target = pull
+        searcher.alpha_step(*BATCH, searcher.derive())
+        gradients.append(torch.stack([beta.grad for beta in searcher.beta.values()]))  # type: ignore[misc]
+    assert all(beta.grad.abs().max() > 0 for beta in searcher.beta.values())  # type: ignore[union-attr]
+    assert (torch.sign(gradients[1] - gradients[0]).round() == sign).all()
+
+
+def test_what_is_dead_is_neither_computed_nor_lost() -> None:
+    """A dead connection gets no gradient, and comes back when the threshold falls."""
+    searcher = _searcher("entrannas-dst")
+    with torch.no_grad():
+        searcher.alpha["normal"][0, 0] = 0.5
+    searcher.beta["normal"].data[0] = 2.0
+    assert len(searcher.derive().normal.nodes[0]) == 1
+    searcher.alpha_step(*BATCH, searcher.derive())
+    gradient = searcher.alpha["normal"].grad
+    assert gradient is not None and (gradient[:2] == 0).all() and (gradient[2:] != 0).any()
+    searcher.beta["normal"].data[0] = 0.0
+    assert len(searcher.derive().normal.nodes[0]) == 14
 
 
 def test_cells_before_the_first_engine_have_no_graph_in_the_alpha_step() -> None:

@@ -127,7 +127,9 @@ def search(
         _flag(_LEARNING, "Temperature at the start and at the end. Default: 1.0 0.1.", metavar="START END"),
     ] = None,
     epochs: Annotated[int | None, _flag(_LEARNING, "Over the two halves of the training set. Default: 50.")] = None,
-    warmup_epochs: Annotated[int | None, _flag(_LEARNING, "At the start, with alpha untouched. Default: 0.")] = None,
+    warmup_epochs: Annotated[
+        int | None, _flag(_LEARNING, "At the start, with alpha untouched. Default: 0; DST an eighth.")
+    ] = None,
     batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 256.")] = None,
     weights_lr: Annotated[
         float | None, _flag(_LEARNING, "Learning rate of the weights. Default: 0.1 at batch 256, in proportion to it.")

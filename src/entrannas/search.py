@@ -56,7 +56,8 @@ class SearchConfig(Configuration):
         tau: the temperature of the first and of the last epoch, linear in between; by default the method's.
         epochs: over the two halves of the training set.
         batch_size: of a weights step, and of an alpha step.
-        warmup_epochs: at the start, in which alpha stays untouched.
+        warmup_epochs: at the start, in which alpha and beta stay untouched; by default an eighth of all for a method
+            with thresholds, since what is dropped early was weighed with untrained convolutions, and none for others.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
         alpha_lr: of Adam; by default 6e-4 at batch 256, in proportion to the batch's square root.
         beta_lr: of Adam, for the thresholds of a method that has them.
@@ -78,7 +79,9 @@ class SearchConfig(Configuration):
     )
     tau: tuple[Positive, Positive] = Field(default_factory=lambda settings: METHODS[settings["method"]].tau)
     epochs: Count = search_default("epochs", 50)
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Annotated[int, Field(ge=0)] = Field(
+        default_factory=lambda settings: settings["epochs"] // 8 if METHODS[settings["method"]].thresholds else 0
+    )
     batch_size: Count = search_default("batch_size", 256)
     weights_lr: Positive = Field(default_factory=lambda settings: 0.1 * settings["batch_size"] / 256)
     weights_lr_end: Annotated[float, Field(ge=0)] = 0.001
@@ -304,12 +307,10 @@ def _nodes(*genotypes: Genotype) -> Iterator[tuple[tuple[Connection, ...], ...]]
 
 
 def target(config: SearchConfig, epoch: int, space: SearchSpace) -> float:
-    """Lower the target from all connections to the configured one over the first part of the search, geometrically.
-
-    So much each epoch that what is to be dropped is dropped in equal ratios, as long as differences are small.
-    """
+    """Lower the target from all connections to the configured one, geometrically, from warm-up to 2/5 of the epochs."""
     everything = len(space.edges) * len(space.operations) / space.nodes
-    done: float = min(1.0, (epoch + 1) / max(1.0, _SPARSIFIED_AFTER * config.epochs))
+    falling = max(1.0, _SPARSIFIED_AFTER * config.epochs - config.warmup_epochs)
+    done = min(1.0, max(0, epoch + 1 - config.warmup_epochs) / falling)
     left: float = (config.target_connections / everything) ** done
     return everything * left
 

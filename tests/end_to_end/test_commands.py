@@ -77,6 +77,50 @@ def test_other_methods(entrannas: Entrannas, method: str) -> None:
 
 
 @pytest.mark.slow
+def test_topology_and_consistency(entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path) -> None:
+    """A searched topology goes through every command as any genotype does, and equals its super-net's live graph."""
+    dst = ["--method", "entrannas-dst", "--space", "darts-extended", "--alpha-lr", 0.01, "--epochs", 3]
+    found = entrannas("search", *SMALL, *dst, "--out", "found", "--json").json
+    sizes = [len(node) for cell in found["genotype"]["cells"].values() for node in cell["nodes"]]
+    last = json.loads((tmp_path / "found" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert sizes == last["connections"]["normal"] + last["connections"]["reduction"]
+    assert sizes != [2] * 8
+    assert all(0 < t < 1 for kind in last["thresholds"].values() for t in kind)
+    assert all(value >= 0 for kind in last["entropy"].values() for value in kind)
+    trained = entrannas("train", "found", *SMALL, "--out", "net", "--json").json
+    assert entrannas("evaluate", "net", "--json").json == trained
+    assert entrannas("show", "found", "--json").json["genotype"] == found["genotype"]
+
+    outcome = entrannas("consistency", "found", "--json")
+    measured = outcome.json
+    assert measured["gap"] == measured["supernet_accuracy"] - measured["derived_accuracy"]
+    assert f"{100 * measured['supernet_accuracy']:.2f} %" in outcome.out
+    assert measured["dropped_mass"] == pytest.approx(0, abs=1e-6), "nothing that has a weight is dropped"
+    assert measured["changes"] == [
+        json.loads(line)["changes"] for line in (tmp_path / "found" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert json.loads((tmp_path / "found" / "consistency.json").read_text()) == measured
+    ElementTree.parse(tmp_path / "found" / "consistency.svg")
+    assert entrannas("consistency", "found", "digits", "--json").json == measured
+
+    assert "is the run of a train, not of a search" in refused("consistency", "net")
+    checkpoint = tmp_path / "found" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    assert "is damaged" in refused("consistency", "found")
+    lines = (tmp_path / "found" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "found" / "metrics.jsonl").write_text("".join(lines[:-1]))
+    assert "has not ended: go on with it first" in refused("consistency", "found")
+
+
+@pytest.mark.slow
+def test_consistency_of_a_method_that_cuts(entrannas: Entrannas, refused: Callable[..., str]) -> None:
+    entrannas("search", *SMALL, "--method", "darts", "--out", "found")
+    assert 0.5 < entrannas("consistency", "found", "--json").json["dropped_mass"] < 1
+    entrannas("search", *SMALL, "--method", "random", "--out", "drawn")
+    assert "has no super-net to compare with" in refused("consistency", "drawn")
+
+
+@pytest.mark.slow
 def test_own_images(entrannas: Entrannas, tmp_path: Path) -> None:
     """Class folders of pictures of several sizes: three commands."""
     random = np.random.default_rng(0)
@@ -117,7 +161,7 @@ def test_show_a_genotype_for_imagenet(entrannas: Entrannas) -> None:
     assert shown["parameters"] == 4_718_752 and shown["multiply_adds"] == 529_911_552
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["train"], ["evaluate"], ["show"]])
+@pytest.mark.parametrize("command", [[], ["search"], ["train"], ["evaluate"], ["consistency"], ["show"]])
 def test_help(command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["entrannas", *command, "--help"])
     with pytest.raises(SystemExit) as ended:
@@ -165,6 +209,9 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
         (["train", "foreign.json"], "unknown operation 'conv_9x9'"),
         (["show", "foreign.json"], "unknown operation 'conv_9x9'"),
         (["evaluate", "nowhere"], "no run in nowhere"),
+        (["consistency", "nowhere"], "no run in nowhere"),
+        (["search", "--target-connections", "2"], "method entrannas has no thresholds to pull"),
+        (["search", "--derive", "never"], "derive: Input should be 'step', 'epoch' or 'end'"),
     ],
 )
 def test_bad_input(refused: Callable[..., str], tmp_path: Path, arguments: list[str], complaint: str) -> None:

@@ -1,0 +1,123 @@
+"""What each choice of the search is worth: seconds, gap, and accuracy of the derived network, briefly trained.
+
+Each variant changes one thing of its base and searches over the same seeds. Nothing is chosen by test images: the
+script makes a data set of CIFAR-10's training images alone, part for search and training, another part to measure on.
+What has been measured is kept in --out, so that the script can be stopped and started again.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import load_dataset
+
+import entrannas
+from entrannas.methods import METHODS, every_cell, last_of_each_kind
+from entrannas.networks import cell_kinds
+from entrannas.runs import Run
+
+METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
+CELLS = 5
+KINDS = cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
+VARIANTS: dict[str, dict[str, Any]] = {
+    "entrannas": {},
+    "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction"))},
+    "Engine-cells middle": {"engines": (2, 3)},
+    "Engine-cells all": {"engines": every_cell(KINDS)},
+    "features not shared": {"method": "entrannas-unshared"},
+    "tau 1 fixed": {"tau": (1.0, 1.0)},
+    "tau 1 to 0.3": {"tau": (1.0, 0.3)},
+    "derived every epoch": {"derive": "epoch"},
+    "derived at the end": {"derive": "end"},
+    "entrannas-dst": {"method": "entrannas-dst"},
+    "DST, softmax an edge": {"method": "entrannas-dst-edge"},
+    "DST, no pull": {"method": "entrannas-dst", "target_connections": 0.0},
+    "random": {"method": "random"},
+}
+assert last_of_each_kind(KINDS) == (3, 4)
+
+
+def main() -> None:
+    """Search, train, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="a directory of CIFAR-10 as parquet files")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=2000, help="to search and to train on")
+    parser.add_argument("--held-out", type=int, default=2000, help="other training images, to measure on")
+    parser.add_argument("--epochs", type=int, default=6, help="of a search")
+    parser.add_argument("--train-epochs", type=int, default=6)
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    options = parser.parse_args()
+
+    folder = options.out / "images"
+    if not (folder / "test.parquet").exists():
+        images = load_dataset(
+            "parquet", data_files=sorted(map(str, options.data.glob("train*.parquet"))), split="train"
+        )
+        images = images.shuffle(seed=0)
+        images.select(range(options.images)).to_parquet(folder / "train.parquet")
+        images.select(range(options.images, options.images + options.held_out)).to_parquet(folder / "test.parquet")
+    shared = {"data": str(folder), "cells": CELLS, "batch_size": 64}
+    searching = shared | {"channels": 8, "epochs": options.epochs, "alpha_lr": 0.003}
+    training = shared | {
+        "channels": 8,
+        "epochs": options.train_epochs,
+        "auxiliary": 0.0,
+        "drop_path": 0.0,
+        "cutout": 0.0,
+    }
+
+    rows: dict[str, list[dict[str, float | None]]] = {name: [] for name in VARIANTS}
+    for seed in range(options.seeds):
+        for name, change in VARIANTS.items():
+            path = options.out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+            config = entrannas.SearchConfig.resolve(searching | {"seed": seed} | change)
+            if not (path / "result.json").exists():
+                entrannas.search(config, path, resume=(path / "config.json").exists())
+            if config.engines and not (path / "consistency.json").exists():
+                entrannas.consistency(path)
+            if not (path / "trained/result.json").exists():
+                genotype = entrannas.load_genotype(path)
+                resume = (path / "trained/config.json").exists()
+                entrannas.train(
+                    genotype, entrannas.TrainConfig.resolve(training | {"seed": seed}), path / "trained", resume
+                )
+            rows[name].append(_row(Run.open(path)))
+
+    print(f"{CELLS} cells, {options.images} images, {options.epochs} epochs; {options.seeds} seeds; {searching}")
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(f"{'variant':<24}{'search':>9}{'gap':>8}{'changes':>9}{'accuracy':>10}   each seed")
+    for name, measured in rows.items():
+        means = {
+            key: statistics.mean(row[key] for row in measured) if measured[0][key] is not None else None
+            for key in measured[0]
+        }
+        gap = "-" if means["gap"] is None else f"{100 * means['gap']:.1f}"
+        changes = "-" if means["changes"] is None else f"{means['changes']:.1f}"
+        each = ", ".join(f"{100 * row['accuracy']:.1f}" for row in measured)
+        print(f"{name:<24}{means['seconds']:>7.0f} s{gap:>8}{changes:>9}{100 * means['accuracy']:>9.1f} %   {each}")
+    if options.json:
+        print(json.dumps(rows))
+
+
+def _row(run: Run) -> dict[str, Any]:
+    found = run.read_json("result.json")
+    measured = run.read_json("consistency.json") if (run.path / "consistency.json").exists() else {}
+    trained = json.loads((run.path / "trained/result.json").read_text())
+    return {
+        "seconds": found["seconds"],
+        "gap": measured.get("gap"),
+        "changes": measured["changes"][-1] if measured else None,
+        "accuracy": trained["test_accuracy"],
+        "parameters": trained["parameters"],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrannas.errors import InputError
+from entrannas.search import SearchConfig, target
+from entrannas.spaces import SPACES
+
+SPACE = SPACES["darts"].without_none()
+EVERYTHING = 14 * 7 / 4
+
+
+@given(st.integers(1, 100), st.integers(0, 100), st.floats(0.5, 10))
+def test_target_falls_from_everything_to_the_configured_one(epochs: int, warmup: int, wanted: float) -> None:
+    settings = {"method": "entrannas-dst", "epochs": epochs, "warmup_epochs": warmup, "target_connections": wanted}
+    config = SearchConfig.resolve(settings)
+    targets = [target(config, epoch, SPACE) for epoch in range(epochs)]
+    assert targets[:warmup] == [EVERYTHING] * min(warmup, epochs)
+    assert targets == sorted(targets, reverse=True)
+    if warmup < 0.4 * epochs - 1:
+        assert targets[int(0.4 * epochs) + 1 :] == pytest.approx([wanted] * (epochs - int(0.4 * epochs) - 1))
+
+
+def test_defaults_of_a_method_with_thresholds() -> None:
+    config = SearchConfig.resolve({"method": "entrannas-dst", "epochs": 50})
+    assert (config.target_connections, config.warmup_epochs) == (2.0, 6)
+    config = SearchConfig.resolve({"method": "entrannas", "epochs": 50})
+    assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
+
+
+def test_a_target_without_thresholds_is_refused() -> None:
+    with pytest.raises(InputError, match="method darts has no thresholds to pull"):
+        SearchConfig.resolve({"method": "darts", "target_connections": 2.0})
