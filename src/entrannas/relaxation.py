@@ -64,4 +64,4 @@ def thresholded_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, spa
 def entropy(p: Tensor, space: SearchSpace) -> Tensor:
     """Return, [nodes], the entropy of each node's incoming weights, scaled to sum to one, in nats: 0 is decided."""
     shares = [p[edges].flatten() / p[edges].sum() for _, edges in space.incoming()]
-    return torch.stack([-torch.xlogy(share, share).sum() for share in shares])
+    return torch.stack([torch.special.entr(share).sum() for share in shares])
