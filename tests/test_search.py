@@ -28,6 +28,11 @@ def test_defaults_of_a_method_with_thresholds() -> None:
     assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
 
 
+def test_no_target_is_none_at_any_time() -> None:
+    config = SearchConfig.resolve({"method": "entrannas-dst", "target_connections": 0, "epochs": 20})
+    assert {target(config, epoch, SPACE) for epoch in range(20)} == {0.0}
+
+
 def test_a_target_without_thresholds_is_refused() -> None:
     with pytest.raises(InputError, match="method darts has no thresholds to pull"):
         SearchConfig.resolve({"method": "darts", "target_connections": 2.0})

@@ -308,6 +308,8 @@ def _nodes(*genotypes: Genotype) -> Iterator[tuple[tuple[Connection, ...], ...]]
 
 def target(config: SearchConfig, epoch: int, space: SearchSpace) -> float:
     """Lower the target from all connections to the configured one, geometrically, from warm-up to 2/5 of the epochs."""
+    if not config.target_connections:
+        return 0.0
     everything = len(space.edges) * len(space.operations) / space.nodes
     falling = max(1.0, _SPARSIFIED_AFTER * config.epochs - config.warmup_epochs)
     done = min(1.0, max(0, epoch + 1 - config.warmup_epochs) / falling)
