@@ -60,7 +60,7 @@ class SearchConfig(Configuration):
             with thresholds, since what is dropped early was weighed with untrained convolutions, and none for others.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
         alpha_lr: of Adam; by default 6e-4 at batch 256, in proportion to the batch's square root.
-        beta_lr: of Adam, for the thresholds of a method that has them.
+        beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
             before the end, so that they keep the one that the search began with.
@@ -264,6 +264,7 @@ def _epoch(
     searcher.target = target(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
+    searcher.set_beta_lr(cosine(config.beta_lr, 0.0, epoch / config.epochs))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
 
     def batches(half: Tensor, name: str) -> Iterator[tuple[Tensor, Tensor]]:

@@ -62,6 +62,11 @@ class Searcher:
         self.alpha_optimizer = torch.optim.Adam(groups, betas=(0.5, 0.999))
         self.initial = self.derive()
 
+    def set_beta_lr(self, lr: float) -> None:
+        """Set the learning rate of beta, where there is any."""
+        for group in self.alpha_optimizer.param_groups[1:]:
+            group["lr"] = lr
+
     def relax(self) -> dict[str, Tensor]:
         """Return the weights p of the candidate connections by kind of cell, [edges, K] each."""
         beta = dict(self.beta)
@@ -100,22 +105,18 @@ class Searcher:
         return loss, logits
 
     def _pull(self, genotype: Genotype) -> Tensor | float:
-        """`- sum_j beta_j * (mean_j |S_j| / target - 1)`: what drives sparsity beyond the loss, and ours.
+        """`- sum_j beta_j * excess`, with `excess = mean_j |S_j| / target - 1`: what drives sparsity beyond the loss.
 
-        Thresholds rise together in a cell with too many connections and fall in one with too few; how the connections
-        spread over its nodes and edges is left to the loss.
+        Ours. In a cell with too many connections the thresholds of the nodes with more than the target rise, in one with
+        too few those of the nodes with fewer fall: a node that has enough is not opened for another that lacks.
         """
         pull: Tensor | float = 0.0
         for kind, beta in self.beta.items() if self.target else ():
-            nodes = genotype.cells[kind].nodes
-            excess = sum(map(len, nodes)) / len(nodes) / self.target - 1
-            pull = pull - excess * beta.sum()
+            sizes = torch.tensor([float(len(node)) for node in genotype.cells[kind].nodes])
+            excess = sizes.mean() / self.target - 1
+            causes = (sizes - self.target) * excess > 0
+            pull = pull - (beta * (excess * causes).to(beta.device)).sum()
         return pull
-
-    def _loss(self, images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype) -> tuple[Tensor, Tensor]:
-        with self.fabric.autocast():
-            logits = self.supernet(images, p, genotype)
-            return F.cross_entropy(logits, labels), logits
 
     @torch.no_grad()
     def report(self) -> dict[str, dict[str, list[float]]]:
