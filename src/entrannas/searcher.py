@@ -107,8 +107,8 @@ class Searcher:
     def _pull(self, genotype: Genotype) -> Tensor | float:
         """`- sum_j beta_j * excess`, with `excess = mean_j |S_j| / target - 1`: what drives sparsity beyond the loss.
 
-        Ours. In a cell with too many connections the thresholds of the nodes with more than the target rise, in one with
-        too few those of the nodes with fewer fall: a node that has enough is not opened for another that lacks.
+        Ours. In a cell with too many connections the thresholds of the nodes with more than the target rise, in one
+        with too few those of the nodes with fewer fall: a node that has enough is not opened for another that lacks.
         """
         pull: Tensor | float = 0.0
         for kind, beta in self.beta.items() if self.target else ():
@@ -117,6 +117,11 @@ class Searcher:
             causes = (sizes - self.target) * excess > 0
             pull = pull - (beta * (excess * causes).to(beta.device)).sum()
         return pull
+
+    def _loss(self, images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype) -> tuple[Tensor, Tensor]:
+        with self.fabric.autocast():
+            logits = self.supernet(images, p, genotype)
+            return F.cross_entropy(logits, labels), logits
 
     @torch.no_grad()
     def report(self) -> dict[str, dict[str, list[float]]]:
