@@ -72,15 +72,10 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
     if len(history) < config.epochs:
         raise InputError(f"{run} has not ended: go on with it first, entrannas search --out {run} --resume")
     source = open_source(data or config.data)
-    learned = searched.data()
-    if source.classes != learned.classes:
-        raise InputError(
-            f"{data} has other classes than the search: {', '.join(source.classes)} "
-            f"instead of {', '.join(learned.classes)}"
-        )
+    searched.check_classes(source.classes, data)
     fabric = start(device, config.precision)
     trained_on = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
-    held_out = load_images(source.test, learned.shape, fabric.device)
+    held_out = load_images(source.test, trained_on.images.shape, fabric.device)
 
     searcher = build_searcher(fabric, config, trained_on)
     searcher.load_state(load_tensors(searched.path / CHECKPOINT)[1])

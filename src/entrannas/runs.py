@@ -136,6 +136,19 @@ class Run:
         except ValidationError as error:
             raise InputError(f"{self.path / 'run.json'} is damaged: {explain(error)}") from None
 
+    def check_classes(self, classes: tuple[str, ...], data: str | None) -> None:
+        """Refuse images of other classes than the run's.
+
+        Raises:
+            InputError: they differ.
+        """
+        learned = self.data().classes
+        if classes != learned:
+            raise InputError(
+                f"{data} has other classes than the network was trained on: {', '.join(classes)} "
+                f"instead of {', '.join(learned)}"
+            )
+
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the run's JSON files.
 

@@ -229,11 +229,7 @@ def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") 
     genotype = load_genotype(trained.path)
     fabric = start(device, config.precision)
     source = open_source(data or config.data)
-    if source.classes != learned.classes:
-        raise InputError(
-            f"{data} has other classes than the network was trained on: {', '.join(source.classes)} "
-            f"instead of {', '.join(learned.classes)}"
-        )
+    trained.check_classes(source.classes, data)
     network = _network(genotype, config, len(source.classes), learned.shape[0], fabric.device)
     load_module_state("network", network, load_tensors(trained.path / WEIGHTS)[1])
     images = load_images(source.test, learned.shape, fabric.device)
