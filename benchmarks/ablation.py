@@ -64,7 +64,7 @@ def main() -> None:
         images.select(range(options.images)).to_parquet(folder / "train.parquet")
         images.select(range(options.images, options.images + options.held_out)).to_parquet(folder / "test.parquet")
     shared = {"data": str(folder), "cells": CELLS, "batch_size": 64}
-    searching = shared | {"channels": 8, "epochs": options.epochs, "alpha_lr": 0.03}
+    searching = shared | {"channels": 8, "epochs": options.epochs}
     training = shared | {
         "channels": 8,
         "epochs": options.train_epochs,

@@ -28,12 +28,10 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=6)
-    travel = "by default so high that steps times rate is the protocol's 2.9"
-    parser.add_argument("--alpha-lr", type=float, default=0.03, help=travel)
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     options = parser.parse_args()
 
-    names = ("data", "subset", "cells", "channels", "batch_size", "epochs", "alpha_lr")
+    names = ("data", "subset", "cells", "channels", "batch_size", "epochs")
     settings = {name: getattr(options, name) for name in names}
     rows: dict[str, list[dict[str, float]]] = {}
     for seed in range(options.seeds):

@@ -8,17 +8,25 @@ from hypothesis import strategies as st
 from entrannas.configuration import Configuration
 from entrannas.errors import InputError
 from entrannas.learning import cosine
-from entrannas.search import SearchConfig
+from entrannas.search import SearchConfig, alpha_rate
 from entrannas.training import TrainConfig, learning_rate
 
 
 def test_search_defaults_are_the_protocol() -> None:
     config = SearchConfig(data="uoft-cs/cifar10")
     assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 256)
-    assert (config.weights_lr, config.weights_lr_end, config.alpha_lr) == (0.1, 0.001, 6e-4)
+    assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 50_000)) == pytest.approx((0.1, 0.001, 6e-4))
     assert config.engines == (5, 7)
     at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
-    assert (at_64.weights_lr, at_64.alpha_lr) == pytest.approx((0.025, 3e-4))
+    assert at_64.weights_lr == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("method", ["entrannas", "entrannas-dst"])
+def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> None:
+    config = SearchConfig.resolve({"method": method, "data": "a", "epochs": 6, "batch_size": 64})
+    steps = (6 - config.warmup_epochs) * 15
+    assert alpha_rate(config, 2000) * steps == pytest.approx(6e-4 * 50 * 97)
+    assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000) == 0.5
 
 
 def test_train_defaults_are_the_protocol() -> None:

@@ -128,7 +128,7 @@ def search(
     ] = None,
     epochs: Annotated[int | None, _flag(_LEARNING, "Over the two halves of the training set. Default: 50.")] = None,
     warmup_epochs: Annotated[
-        int | None, _flag(_LEARNING, "At the start, with alpha untouched. Default: 0; DST an eighth.")
+        int | None, _flag(_LEARNING, "At the start, with alpha untouched. Default: 0; DST an eighth of all.")
     ] = None,
     batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 256.")] = None,
     weights_lr: Annotated[
@@ -136,7 +136,7 @@ def search(
     ] = None,
     alpha_lr: Annotated[
         float | None,
-        _flag(_LEARNING, "Learning rate of alpha. Default: 6e-4 at batch 256, with the square root of it."),
+        _flag(_LEARNING, "Learning rate of alpha. Default: 2.91 over its number of steps, as in the protocol."),
     ] = None,
     beta_lr: Annotated[
         float | None, _flag(_LEARNING, "Learning rate of entrannas-dst's thresholds. Default: 0.1.")

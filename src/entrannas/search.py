@@ -1,6 +1,5 @@
 """The search of an architecture: its settings, its loop, and the run that it leaves."""
 
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 
 _SPARSIFIED_AFTER = 0.4  # of the epochs: from there on, the target is the configured one
+_ALPHA_TRAVEL = 6e-4 * 50 * (25_000 // 256)  # the protocol's rate, epochs, and steps an epoch on CIFAR-10: 2.91
 
 
 class SearchConfig(Configuration):
@@ -56,10 +56,10 @@ class SearchConfig(Configuration):
         tau: the temperature of the first and of the last epoch, linear in between; by default the method's.
         epochs: over the two halves of the training set.
         batch_size: of a weights step, and of an alpha step.
-        warmup_epochs: at the start, in which alpha and beta stay untouched; by default an eighth of all for a method
-            with thresholds, since what is dropped early was weighed with untrained convolutions, and none for others.
+        warmup_epochs: at the start, in which alpha and beta stay untouched; by default an eighth of all, rounded, for a
+            method with thresholds, since what is dropped early was weighed with untrained convolutions; else none.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
-        alpha_lr: of Adam; by default 6e-4 at batch 256, in proportion to the batch's square root.
+        alpha_lr: of Adam; by default such that alpha can go as far as in the protocol, see `alpha_rate`.
         beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
@@ -80,12 +80,12 @@ class SearchConfig(Configuration):
     tau: tuple[Positive, Positive] = Field(default_factory=lambda settings: METHODS[settings["method"]].tau)
     epochs: Count = search_default("epochs", 50)
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(
-        default_factory=lambda settings: settings["epochs"] // 8 if METHODS[settings["method"]].thresholds else 0
+        default_factory=lambda settings: (settings["epochs"] + 4) // 8 if METHODS[settings["method"]].thresholds else 0
     )
     batch_size: Count = search_default("batch_size", 256)
     weights_lr: Positive = Field(default_factory=lambda settings: 0.1 * settings["batch_size"] / 256)
     weights_lr_end: Annotated[float, Field(ge=0)] = 0.001
-    alpha_lr: Positive = Field(default_factory=lambda settings: 6e-4 * math.sqrt(settings["batch_size"] / 256))
+    alpha_lr: Positive | None = None
     beta_lr: Positive = 0.1
     target_connections: Annotated[float, Field(ge=0)] = Field(
         default_factory=lambda settings: 2.0 if METHODS[settings["method"]].thresholds else 0.0
@@ -239,8 +239,18 @@ def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -
     """Build what a search starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
     supernet = build_supernet(config, data, config.engines)
-    rates = config.alpha_lr, config.beta_lr
+    rates = alpha_rate(config, len(data.images)), config.beta_lr
     return Searcher(fabric, METHODS[config.method], _space(config), supernet, *rates, config.seed)
+
+
+def alpha_rate(config: SearchConfig, images: int) -> float:
+    """Return alpha's learning rate: the configured one, or 2.91 over the number of alpha steps.
+
+    Adam's steps are about as long as its rate, so rate times steps is how far an alpha can go. Left at the protocol's
+    rate, a search of few steps would derive from weights that are nearly alike. Ours.
+    """
+    steps = (config.epochs - config.warmup_epochs) * (images // 2 // config.batch_size)
+    return config.alpha_lr or _ALPHA_TRAVEL / max(1, steps)
 
 
 def _space(config: SearchConfig) -> SearchSpace:
@@ -295,6 +305,7 @@ def _epoch(
         "alpha_accuracy": alpha_accuracy,
         "tau": searcher.tau,
         "weights_lr": lr,
+        "alpha_lr": searcher.alpha_optimizer.param_groups[0]["lr"],
         "changes": changes,
         "revived": revived,
         **searcher.report(),
