@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from torch import nn
 
 from entrannas.cells import Cell, EngineCell, SearchCell, TransitCell
-from entrannas.derivation import nonzero, top2
+from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import load_genotype
 from entrannas.relaxation import edge_softmax, thresholded_node_softmax
 from entrannas.spaces import SPACES, SearchSpace
@@ -46,7 +46,7 @@ def test_feature_sharing_computes_each_operation_once_a_source_node(share: bool,
 @settings(max_examples=15)
 @given(alphas())
 def test_transit_cell_evaluates_what_is_derived_only(alpha: torch.Tensor) -> None:
-    genotype = top2(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
+    genotype = strongest(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
     shared = _count(_cell(TransitCell), genotype)
     assert set(shared) == {f"{c.input}_{c.operation}" for _, node in genotype.by_node() for c in node}
     assert shared.total() == len(shared) <= 8
@@ -59,7 +59,7 @@ def test_transit_cell_evaluates_what_is_derived_only(alpha: torch.Tensor) -> Non
 @given(alphas())
 def test_engine_cell_with_weights_of_one_is_the_transit_cell(kind: str, share: bool, alpha: torch.Tensor) -> None:
     """With p = 1 on what is derived and 0 elsewhere, the sum over all candidates is the sum over the kept ones."""
-    genotype = top2(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
+    genotype = strongest(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
     p = torch.zeros(14, 8)
     for j, node in genotype.by_node():
         for c in node:
@@ -116,7 +116,7 @@ def test_the_derived_cell_is_the_engine_cells_live_graph(
 
 
 def test_transit_cell_leaves_other_weights_without_gradient() -> None:
-    genotype = top2(edge_softmax(torch.randn(14, 8), None, 1.0, DARTS), DARTS)
+    genotype = strongest(edge_softmax(torch.randn(14, 8), None, 1.0, DARTS), DARTS)
     cell = _cell(TransitCell)
     cell(*_inputs(), genotype).sum().backward()
     kept = {f"{c.input}_{c.operation}" for _, node in genotype.by_node() for c in node}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from entrannas.consistency import Consistency, draw, dropped_mass
-from entrannas.derivation import nonzero, top2
+from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import Genotype
 from entrannas.spaces import SPACES, search_space
 
@@ -12,7 +12,7 @@ DARTS = SPACES["darts"]
 def test_dropped_mass_of_a_uniform_supernet() -> None:
     """Of 98 equal weights a cell, `none` not counted, top-2 keeps 8."""
     p = torch.full((14, 8), 1 / 8)
-    genotype = Genotype(top2(p, DARTS), top2(p, DARTS))
+    genotype = Genotype(strongest(p, DARTS), strongest(p, DARTS))
     assert dropped_mass({"normal": p, "reduction": p}, genotype, DARTS) == pytest.approx(90 / 98)
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path as Outline
 
 from entrannas.drawing import draw_cell, render_cell
-from entrannas.genotype import INPUT_NODES, CellGenotype, Connection, load_genotype
+from entrannas.genotype import CellGenotype, Connection, load_genotype
 
 OPERATIONS = ["max_pool_3x3", "skip_connect", "sep_conv_5x5", "dil_conv_3x3", "conv_7x1_1x7", "$none"]
 MIXED = CellGenotype(
@@ -26,9 +26,9 @@ def cells(draw: st.DrawFn) -> CellGenotype:
             Connection(draw(st.integers(0, node - 1)), draw(st.sampled_from(OPERATIONS)))
             for _ in range(draw(st.integers(1, 14)))
         )
-        for node in range(INPUT_NODES, INPUT_NODES + draw(st.integers(1, 5)))
+        for node in range(2, 2 + draw(st.integers(1, 5)))
     )
-    intermediate = st.integers(INPUT_NODES, INPUT_NODES + len(nodes) - 1)
+    intermediate = st.integers(2, 2 + len(nodes) - 1)
     return CellGenotype(nodes, tuple(draw(st.sets(intermediate, min_size=1))))
 
 

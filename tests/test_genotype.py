@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrannas.errors import InputError
-from entrannas.genotype import INPUT_NODES, PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
+from entrannas.genotype import PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
 
 operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
 
@@ -16,9 +16,9 @@ def cells(draw: st.DrawFn, most: int = 5) -> CellGenotype:
     count = draw(st.integers(1, 5))
     nodes = tuple(
         tuple(Connection(draw(st.integers(0, node - 1)), draw(operations)) for _ in range(draw(st.integers(1, most))))
-        for node in range(INPUT_NODES, INPUT_NODES + count)
+        for node in range(2, 2 + count)
     )
-    output = draw(st.lists(st.integers(INPUT_NODES, INPUT_NODES + count - 1), min_size=1, unique=True))
+    output = draw(st.lists(st.integers(2, 2 + count - 1), min_size=1, unique=True))
     return CellGenotype(nodes, tuple(output))
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrannas.derivation import nonzero, top2
+from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import Connection
 from entrannas.relaxation import edge_softmax, entropy, thresholded_edge_softmax, thresholded_node_softmax
 from entrannas.spaces import SPACES, SearchSpace, search_space
@@ -45,7 +45,7 @@ def test_softmax_gradient_matches_finite_differences() -> None:
 
 @given(alphas(), st.floats(0.1, 5))
 def test_top2_keeps_two_edges_a_node_and_never_none(alpha: Tensor, tau: float) -> None:
-    cell = top2(edge_softmax(alpha, None, tau, DARTS), DARTS)
+    cell = strongest(edge_softmax(alpha, None, tau, DARTS), DARTS)
     assert cell.output == (2, 3, 4, 5)
     for _, connections in cell.by_node():
         assert len({c.input for c in connections}) == 2
@@ -55,7 +55,7 @@ def test_top2_keeps_two_edges_a_node_and_never_none(alpha: Tensor, tau: float) -
 @given(alphas(), st.floats(0.1, 5))
 def test_top2_keeps_the_strongest(alpha: Tensor, tau: float) -> None:
     p = edge_softmax(alpha, None, tau, DARTS)
-    cell = top2(p, DARTS)
+    cell = strongest(p, DARTS)
     for (_, connections), (_, edges) in zip(cell.by_node(), DARTS.incoming(), strict=True):
         strength = p[edges, 1:].max(dim=1).values
         kept = [c.input for c in connections]
@@ -68,7 +68,7 @@ def test_top2_keeps_the_strongest(alpha: Tensor, tau: float) -> None:
 def test_top2_by_hand() -> None:
     space = search_space("darts", 1)
     p = torch.tensor([[0.9, 0.01, 0.02, 0.03, 0.04, 0, 0, 0], [0.3, 0.1, 0.1, 0.1, 0.1, 0.2, 0.1, 0]])
-    assert top2(p, space).nodes == ((Connection(0, "sep_conv_3x3"), Connection(1, "sep_conv_5x5")),)
+    assert strongest(p, space).nodes == ((Connection(0, "sep_conv_3x3"), Connection(1, "sep_conv_5x5")),)
 
 
 @st.composite

@@ -1,16 +1,17 @@
 """Cells: the Engine-cell and the Transit-cell of a super-net, and the plain cell of a target network.
 
 A cell is a graph of nodes; `x[i]` is node i's feature map, [batch, channels, height, width]. Nodes 0 and 1 are
-the outputs of the two cells before, brought to the cell's channels; the cell returns its output nodes concatenated
-along the channels. In a reduction cell, what leaves an input node has stride 2.
+the outputs of the two cells before, brought to the cell's channels; NAS-Bench-201's cells have the nearer one alone.
+The cell returns its output nodes concatenated along the channels. In a reduction cell, what leaves an input node has
+stride 2.
 """
 
 import torch
 from torch import Tensor, nn
 
 from entrannas.errors import InputError
-from entrannas.genotype import INPUT_NODES, CellGenotype
-from entrannas.operations import NONE, OPERATIONS, FactorizedReduce, ReluConvNorm
+from entrannas.genotype import CellGenotype
+from entrannas.operations import NONE, OPERATIONS, FactorizedReduce, ReluConvNorm, ResidualReduction
 from entrannas.spaces import SearchSpace
 
 
@@ -27,6 +28,25 @@ class Inputs(nn.Module):
     def forward(self, farther: Tensor, nearer: Tensor) -> list[Tensor]:
         """Return the feature maps of nodes 0 and 1."""
         return [self.farther(farther), self.nearer(nearer)]
+
+
+class Input(nn.Module):
+    """Passes the output of the cell before, through NAS-Bench-201's residual reduction where the channels grow."""
+
+    def __init__(self, before: tuple[int, int], channels: int, searching: bool) -> None:
+        super().__init__()
+        grows = before[1] != channels
+        self.nearer = ResidualReduction(before[1], channels, searching) if grows else nn.Identity()
+
+    def forward(self, farther: Tensor, nearer: Tensor) -> list[Tensor]:
+        """Return the feature map of node 0."""
+        return [self.nearer(nearer)]
+
+
+def _inputs(count: int, before: tuple[int, int], channels: int, reduced: bool, searching: bool) -> nn.Module:
+    if count == 1:
+        return Input(before, channels, searching)
+    return Inputs(before, channels, reduced, searching)
 
 
 class SearchCell(nn.Module):
@@ -48,11 +68,11 @@ class SearchCell(nn.Module):
         super().__init__()
         self.space = space
         self.share_features = share_features
-        self.out_channels = space.nodes * channels
-        self.inputs = Inputs(before, channels, reduced, searching=True)
+        self.out_channels = len(space.output) * channels
+        self.inputs = _inputs(space.inputs, before, channels, reduced, searching=True)
         self.operations = nn.ModuleDict()
         for i, j in space.edges:
-            stride = 2 if kind == "reduction" and i < INPUT_NODES else 1
+            stride = 2 if kind == "reduction" and i < space.inputs else 1
             for operation in space.operations:
                 if operation != NONE and self.key(i, j, operation) not in self.operations:
                     self.operations[self.key(i, j, operation)] = OPERATIONS[operation](channels, stride, True)
@@ -88,8 +108,8 @@ class EngineCell(SearchCell):
                 for k, operation in enumerate(self.space.operations)
                 if operation != NONE and live[edges][i][k]
             ]
-            x.append(_sum(terms))
-        return torch.cat(x[INPUT_NODES:], dim=1)
+            x.append(_sum(terms, x[0]))
+        return torch.cat([x[node] for node in self.space.output], dim=1)
 
 
 class TransitCell(SearchCell):
@@ -100,7 +120,8 @@ class TransitCell(SearchCell):
         x = self.inputs(farther, nearer)
         computed: dict[str, Tensor] = {}
         for j, connections in genotype.by_node():
-            x.append(_sum([self.feature(computed, x[c.input], c.input, j, c.operation) for c in connections]))
+            terms = [self.feature(computed, x[c.input], c.input, j, c.operation) for c in connections]
+            x.append(_sum(terms, x[0]))
         return torch.cat([x[node] for node in genotype.output], dim=1)
 
 
@@ -118,7 +139,7 @@ class Cell(nn.Module):
         super().__init__()
         self.genotype = genotype
         self.out_channels = len(genotype.output) * channels
-        self.inputs = Inputs(before, channels, reduced, searching=False)
+        self.inputs = _inputs(genotype.inputs, before, channels, reduced, searching=False)
         self.operations = nn.ModuleList()
         for node, connections in genotype.by_node():
             for connection in connections:
@@ -127,7 +148,7 @@ class Cell(nn.Module):
                         f"node {node} of the {kind} cell has an unknown operation {connection.operation!r}: "
                         f"there is {', '.join(OPERATIONS)}"
                     )
-                stride = 2 if kind == "reduction" and connection.input < INPUT_NODES else 1
+                stride = 2 if kind == "reduction" and connection.input < genotype.inputs else 1
                 self.operations.append(OPERATIONS[connection.operation](channels, stride, False))
 
     def forward(self, farther: Tensor, nearer: Tensor, drop_path: float) -> Tensor:
@@ -142,12 +163,13 @@ class Cell(nn.Module):
                 if drop_path > 0 and not isinstance(operation, nn.Identity):
                     term = _drop_path(term, drop_path)
                 terms.append(term)
-            x.append(_sum(terms))
+            x.append(_sum(terms, x[0]))
         return torch.cat([x[node] for node in self.genotype.output], dim=1)
 
 
-def _sum(terms: list[Tensor]) -> Tensor:
-    total = terms[0]
+def _sum(terms: list[Tensor], like: Tensor) -> Tensor:
+    """Add up; a node at which nothing arrives, as NAS-Bench-201 allows, is zero, of the shape of `like`."""
+    total = terms[0] if terms else torch.zeros_like(like)
     for term in terms[1:]:
         total = total + term
     return total

@@ -17,7 +17,7 @@ from entrannas.consistency import consistency as run_consistency
 from entrannas.cost import cost
 from entrannas.drawing import save_pictures
 from entrannas.errors import InputError
-from entrannas.genotype import INPUT_NODES, PUBLISHED, Genotype, load_genotype
+from entrannas.genotype import PUBLISHED, Genotype, load_genotype
 from entrannas.networks import Stem, build_network
 from entrannas.progress import reporter
 from entrannas.runs import Run
@@ -105,8 +105,10 @@ def search(
     crop_padding: CropPadding = None,
     cutout: Cutout = None,
     flip: Flip = None,
-    space: Annotated[str | None, _flag(_NETWORK, "The search space: darts or darts-extended. Default: darts.")] = None,
-    nodes: Annotated[int | None, _flag(_NETWORK, "Intermediate nodes of a cell. Default: 4.")] = None,
+    space: Annotated[
+        str | None, _flag(_NETWORK, "The search space: darts, darts-extended or nasbench201. Default: darts.")
+    ] = None,
+    nodes: Annotated[int | None, _flag(_NETWORK, "Intermediate nodes of a cell. Default: 4; nasbench201 3.")] = None,
     cells: Annotated[int | None, _flag(_NETWORK, "Cells of the super-net. Default: 8.")] = None,
     channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: 16.")] = None,
     stem: StemFlag = None,
@@ -341,12 +343,12 @@ def _inherited(genotype: str, data: str | None) -> dict[str, Any]:
 
 
 def _print_cells(genotype: Genotype) -> None:
-    names = ["c_{k-2}", "c_{k-1}"]
     for kind, cell in genotype.cells.items():
+        names = [*["c_{k-2}", "c_{k-1}"][-cell.inputs :], *map(str, range(len(cell.nodes)))]
         for node, connections in cell.by_node():
-            head = f"{kind} cell" if node == INPUT_NODES else ""
-            source = (f"{c.operation}({(names + [str(n) for n in range(node)])[c.input]})" for c in connections)
-            print(f"{head:<16}{node - INPUT_NODES} = {' + '.join(source)}")
+            head = f"{kind} cell" if node == cell.inputs else ""
+            source = " + ".join(f"{c.operation}({names[c.input]})" for c in connections)
+            print(f"{head:<16}{node - cell.inputs} = {source or 0}")
 
 
 def _print_cost(parameters: int, multiply_adds: int) -> None:

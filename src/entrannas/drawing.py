@@ -17,7 +17,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Outline
 
 from entrannas.files import write_whole
-from entrannas.genotype import INPUT_NODES, CellGenotype, Genotype
+from entrannas.genotype import CellGenotype, Genotype
 
 Point = tuple[float, float]
 Form = Literal["svg", "png"]
@@ -51,20 +51,21 @@ def draw_cell(cell: CellGenotype, title: str) -> Figure:
     sizes = [len(connections) for connections in cell.nodes]
     branch = 0.27 + 0.013 * sum(sizes)  # the way in which a line bends from its source into its row
     merge = 0.27 + 0.03 * max(sizes)  # and from its row into its target
-    box = _CHARACTER * (1.5 + max(len(c.operation) for connections in cell.nodes for c in connections))
+    names = [len(c.operation) for connections in cell.nodes for c in connections]
+    box = _CHARACTER * (1.5 + max(names, default=0))
     column = 2 * _RADIUS + branch + box + merge
 
     figure = Figure(dpi=150, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    centres = {0: (-2 * _RADIUS - branch, 0.0), 1: (0.0, 0.0)}
+    centres = {node: ((node + 1 - cell.inputs) * (2 * _RADIUS + branch), 0.0) for node in range(cell.inputs)}
     for node, centre in centres.items():
-        _draw_node(axes, centre, f"$c_{{k{{-}}{INPUT_NODES - node}}}$")
+        _draw_node(axes, centre, f"$c_{{k{{-}}{cell.inputs - node}}}$")
     row = _RADIUS + _STEP + _BOX / 2
     for node, connections in cell.by_node():
-        x = (node - 1) * column
+        x = (node + 1 - cell.inputs) * column
         centres[node] = (x, row + (len(connections) - 1) / 2 * _ROW)
-        _draw_node(axes, centres[node], str(node - INPUT_NODES))
+        _draw_node(axes, centres[node], str(node - cell.inputs))
         for connection in sorted(connections, key=lambda c: -c.input):  # in this order fewest lines cross
             fill, colour = next(_COLOURS[family] for family in _COLOURS if family in connection.operation)
             end = x - _RADIUS - merge

@@ -1,11 +1,12 @@
 """Genotype: the architecture that a search derives and a target network is built from.
 
 A genotype holds a cell of each kind. Nodes of a cell are numbered: 0 and 1 are the outputs of the two cells
-before it, 2 and on are its intermediate nodes. Two notations carry the same object:
+before it, 2 and on are its intermediate nodes; a cell of NAS-Bench-201 has the one input 0. Three notations:
 
-- versioned JSON, the native one, with any number of connections a node;
+- versioned JSON, the native one, of any genotype;
 - the `Genotype(normal=[...], normal_concat=range(2, 6), ...)` text that the DARTS family of repositories
-  prints. It is parsed, never evaluated.
+  prints. It is parsed, never evaluated;
+- NAS-Bench-201's `|nor_conv_3x3~0|+|none~0|skip_connect~1|+...`, for its cells.
 """
 
 import ast
@@ -14,7 +15,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -22,7 +23,6 @@ from pydantic.dataclasses import dataclass
 from entrannas.errors import InputError, explain
 
 VERSION = 1
-INPUT_NODES = 2
 
 _CHECKED = ConfigDict(extra="forbid", strict=True)
 
@@ -39,6 +39,13 @@ class Connection:
 class CellGenotype:
     """The connections of each intermediate node, and the nodes that are concatenated as the cell's output.
 
+    A node of a cell with one input, NAS-Bench-201's, may have no connection; it is zero then.
+
+    Attributes:
+        nodes: the connections of each intermediate node.
+        output: nodes that are concatenated.
+        inputs: input nodes.
+
     Raises:
         ValueError: a node without a connection, an input that is not an earlier node, an output that is not
             an intermediate node (pydantic's `ValidationError`, which is a `ValueError`).
@@ -46,10 +53,11 @@ class CellGenotype:
 
     nodes: tuple[tuple[Connection, ...], ...]
     output: tuple[int, ...]
+    inputs: Literal[1, 2] = 2
 
     def __post_init__(self) -> None:
         for node, connections in self.by_node():
-            if not connections:
+            if not connections and self.inputs == 2:
                 raise ValueError(f"node {node} has no connection: every node needs one")
             for connection in connections:
                 if connection.input < 0:
@@ -59,7 +67,7 @@ class CellGenotype:
                         f"node {node} takes node {connection.input} as an input, a cycle: "
                         "an input must be an earlier node"
                     )
-        intermediate = range(INPUT_NODES, INPUT_NODES + len(self.nodes))
+        intermediate = range(self.inputs, self.inputs + len(self.nodes))
         if not self.output or len(set(self.output)) < len(self.output):
             raise ValueError("the output must name at least one node, and each once")
         for node in self.output:
@@ -68,20 +76,28 @@ class CellGenotype:
 
     def by_node(self) -> Iterator[tuple[int, tuple[Connection, ...]]]:
         """Pairs of a node's number and its connections, in order."""
-        return enumerate(self.nodes, start=INPUT_NODES)
+        return enumerate(self.nodes, start=self.inputs)
 
 
 @dataclass(frozen=True, config=_CHECKED)
 class Genotype:
-    """An architecture: a normal cell, and a reduction cell, which halves height and width."""
+    """An architecture: a normal cell, and a reduction cell, which halves height and width.
+
+    An architecture of NAS-Bench-201 has no reduction cell: its cells have one input.
+    """
 
     normal: CellGenotype
-    reduction: CellGenotype
+    reduction: CellGenotype | None = None
+
+    def __post_init__(self) -> None:
+        wanted = [2, 2] if self.normal.inputs == 2 else [1]
+        if [cell.inputs for cell in self.cells.values()] != wanted:
+            raise ValueError("expected a normal and a reduction cell of two inputs each, or a normal cell of one")
 
     @property
     def cells(self) -> dict[str, CellGenotype]:
         """The cells by kind."""
-        return {"normal": self.normal, "reduction": self.reduction}
+        return {"normal": self.normal} | ({"reduction": self.reduction} if self.reduction else {})
 
     def to_json(self) -> str:
         """The genotype as versioned JSON, a line a node."""
@@ -92,7 +108,9 @@ class Genotype:
                 for node in cell.nodes
             )
             output = json.dumps(list(cell.output))
-            cells.append(f'    "{kind}": {{\n      "nodes": [\n{nodes}\n      ],\n      "output": {output}\n    }}')
+            inputs = "" if cell.inputs == 2 else f',\n      "inputs": {cell.inputs}'
+            lines = f'      "nodes": [\n{nodes}\n      ],\n      "output": {output}{inputs}'
+            cells.append(f'    "{kind}": {{\n{lines}\n    }}')
         return f'{{\n  "version": {VERSION},\n  "cells": {{\n' + ",\n".join(cells) + "\n  }\n}\n"
 
     @classmethod
@@ -119,13 +137,15 @@ class Genotype:
             raise InputError(f"no valid genotype: {explain(error)}") from None
 
     def to_text(self) -> str:
-        """The notation of the DARTS family.
+        """The notation of the DARTS family, or NAS-Bench-201's for its cells.
 
-        Two connections a node give the flat lists that those repositories read; any other number gives one
-        list a node, which only this project reads back.
+        Two connections a node give the flat lists that the DARTS family's repositories read; any other number gives
+        one list a node, which only this project reads back, as several operations on an edge of NAS-Bench-201's.
         """
+        if self.normal.inputs == 1:
+            return _to_benchmark(self.normal)
         fields = []
-        for name, cell in (("normal", self.normal), ("reduce", self.reduction)):
+        for name, cell in zip(("normal", "reduce"), self.cells.values(), strict=True):
             pairs = [[(c.operation, c.input) for c in node] for node in cell.nodes]
             flat = all(len(node) == 2 for node in pairs)
             fields.append(f"{name}={[pair for node in pairs for pair in node] if flat else pairs}")
@@ -136,16 +156,44 @@ class Genotype:
 
     @classmethod
     def from_text(cls, text: str) -> "Genotype":
-        """Read the notation of the DARTS family, with or without `NAME =` before it.
+        """Read the notation of the DARTS family, with or without `NAME =` before it, or NAS-Bench-201's.
 
         Raises:
-            InputError: not that notation, or not a valid genotype.
+            InputError: neither notation, or not a valid genotype.
         """
+        if text.lstrip().startswith("|"):
+            return cls(_from_benchmark(text))
         fields = _fields(text)
         return cls(_cell(fields["normal"], fields["normal_concat"]), _cell(fields["reduce"], fields["reduce_concat"]))
 
 
 _GENOTYPE = TypeAdapter(Genotype)
+
+
+def _to_benchmark(cell: CellGenotype) -> str:
+    """NAS-Bench-201's notation: of each node and each node before it the operation, `none` where there is nothing."""
+    nodes = []
+    for node, connections in cell.by_node():
+        terms = []
+        for i in range(node):
+            operations = [c.operation for c in connections if c.input == i] or ["none"]
+            terms += [f"{operation}~{i}" for operation in operations]
+        nodes.append(f"|{'|'.join(terms)}|")
+    return "+".join(nodes)
+
+
+def _from_benchmark(text: str) -> CellGenotype:
+    nodes = text.strip().split("+")
+    if not all(re.fullmatch(r"\|(\w+~\d\|)+", node) for node in nodes):
+        raise InputError("no genotype: expected nodes such as |nor_conv_3x3~0|+|none~0|skip_connect~1|")
+    pairs = [[term.split("~") for term in node.strip("|").split("|")] for node in nodes]
+    connections = tuple(
+        tuple(Connection(int(i), operation) for operation, i in node if operation != "none") for node in pairs
+    )
+    try:
+        return CellGenotype(connections, output=(len(nodes),), inputs=1)
+    except ValidationError as error:
+        raise InputError(f"no valid genotype: {explain(error)}") from None
 
 
 def _span(numbers: range) -> str:
@@ -248,7 +296,7 @@ def load_genotype(source: str | Path) -> Genotype:
     text = str(source)
     if text in _PUBLISHED:
         return Genotype.from_text(_PUBLISHED[text])
-    if isinstance(source, str) and (text.lstrip().startswith("{") or "Genotype(" in text):
+    if isinstance(source, str) and (text.lstrip().startswith(("{", "|")) or "Genotype(" in text):
         return _read(text)
     path = Path(source).expanduser()
     if os.path.isdir(path):
@@ -268,5 +316,5 @@ def load_genotype(source: str | Path) -> Genotype:
 
 
 def _read(text: str) -> Genotype:
-    is_text = not text.lstrip().startswith("{") and "Genotype(" in text
+    is_text = text.lstrip().startswith("|") or (not text.lstrip().startswith("{") and "Genotype(" in text)
     return Genotype.from_text(text) if is_text else Genotype.from_json(text)

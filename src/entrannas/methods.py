@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from entrannas.derivation import nonzero, top2
+from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import CellGenotype
 from entrannas.relaxation import edge_softmax, thresholded_edge_softmax, thresholded_node_softmax
 from entrannas.spaces import SearchSpace
@@ -56,7 +56,7 @@ def no_cell(kinds: Sequence[str]) -> tuple[int, ...]:
 
 METHODS = {
     # Yang et al., CVPR 2021.
-    "entrannas": Method(last_of_each_kind, edge_softmax, top2, share_features=True, tau=(1.0, 0.1)),
+    "entrannas": Method(last_of_each_kind, edge_softmax, strongest, share_features=True, tau=(1.0, 0.1)),
     # The same with learnable thresholds; the two rows differ in what competes: all that arrives at a node, or an edge.
     "entrannas-dst": Method(
         last_of_each_kind, thresholded_node_softmax, nonzero, share_features=True, tau=(1.0, 1.0), thresholds=True
@@ -65,8 +65,8 @@ METHODS = {
         last_of_each_kind, thresholded_edge_softmax, nonzero, share_features=True, tau=(1.0, 1.0), thresholds=True
     ),
     # Liu et al., ICLR 2019, first order.
-    "darts": Method(every_cell, edge_softmax, top2, share_features=False, tau=(1.0, 1.0)),
+    "darts": Method(every_cell, edge_softmax, strongest, share_features=False, tau=(1.0, 1.0)),
     # The initial alphas are independent and alike, so what the top-2 rule derives from them is a uniform draw of
     # two inputs a node and an operation each.
-    "random": Method(no_cell, edge_softmax, top2, share_features=True, tau=(1.0, 1.0)),
+    "random": Method(no_cell, edge_softmax, strongest, share_features=True, tau=(1.0, 1.0)),
 }

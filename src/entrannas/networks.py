@@ -1,7 +1,9 @@
 """Networks: the super-net of a search, and the target network that is built from a genotype.
 
-Both are the DARTS family's stack: a stem, cells of which those at 1/3 and 2/3 are reduction cells and double the
-channels, global average pooling, a linear classifier.
+Both are a stem, cells, global average pooling, a linear classifier; at 1/3 and 2/3 of the cells the channels double
+and height and width halve. Two skeletons differ by the inputs of a cell. With two, the DARTS family's, the cells there
+are reduction cells. With one, NAS-Bench-201's, all cells are alike, a residual reduction stands before those two, the
+stem has as many channels as a cell, and a batch norm and a ReLU end the stack.
 """
 
 from collections.abc import Sequence
@@ -19,22 +21,30 @@ from entrannas.spaces import SearchSpace
 Stem = Literal["cifar", "imagenet"]
 
 
-def cell_kinds(cells: int) -> tuple[str, ...]:
-    """Return the kind of each cell of a stack: reduction at 1/3 and 2/3 of it, normal elsewhere."""
-    return tuple("reduction" if i in (cells // 3, 2 * cells // 3) else "normal" for i in range(cells))
+def cell_kinds(cells: int, inputs: int = 2) -> tuple[str, ...]:
+    """Return the kind of each cell of a stack: reduction at 1/3 and 2/3 of it, normal elsewhere.
+
+    Cells of one input are all normal.
+    """
+    reductions = (cells // 3, 2 * cells // 3) if inputs == 2 else ()
+    return tuple("reduction" if index in reductions else "normal" for index in range(cells))
+
+
+def cell_channels(cells: int, channels: int) -> list[int]:
+    """Return the channels of each cell of a stack, from those of its first: they double at 1/3 and 2/3 of it."""
+    return [channels * 2 ** ((index >= cells // 3) + (index >= 2 * cells // 3)) for index in range(cells)]
 
 
 class CifarStem(nn.Module):
-    """One 3 x 3 convolution at full resolution to three times the channels."""
+    """One 3 x 3 convolution at full resolution, to three times the channels before cells of two inputs."""
 
     reduced = False
 
-    def __init__(self, in_channels: int, channels: int, affine: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, affine: bool, inputs: int) -> None:
         super().__init__()
-        self.out_channels = (3 * channels, 3 * channels)
-        self.layers = nn.Sequential(
-            Conv2d(in_channels, 3 * channels, 3, padding=1), nn.BatchNorm2d(3 * channels, affine=affine)
-        )
+        width = 3 * channels if inputs == 2 else channels
+        self.out_channels = (width, width)
+        self.layers = nn.Sequential(Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width, affine=affine))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inputs of the first cell, both the same."""
@@ -47,7 +57,7 @@ class ImageNetStem(nn.Module):
 
     reduced = True
 
-    def __init__(self, in_channels: int, channels: int, affine: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, affine: bool, inputs: int) -> None:
         super().__init__()
         self.out_channels = (channels, channels)
         self.quarter = nn.Sequential(
@@ -72,6 +82,11 @@ class ImageNetStem(nn.Module):
 STEMS: dict[Stem, type[CifarStem] | type[ImageNetStem]] = {"cifar": CifarStem, "imagenet": ImageNetStem}
 
 
+def _head(channels: int, affine: bool, inputs: int) -> nn.Module:
+    """What stands between the last cell and the pooling."""
+    return nn.Identity() if inputs == 2 else nn.Sequential(nn.BatchNorm2d(channels, affine=affine), nn.ReLU())
+
+
 class SuperNet(nn.Module):
     """The stack that a search trains: Engine-cells where alpha learns, Transit-cells elsewhere.
 
@@ -92,16 +107,16 @@ class SuperNet(nn.Module):
     ) -> None:
         """Build the stack; `engines` are the indices of its Engine-cells."""
         super().__init__()
-        self.stem = STEMS[stem](in_channels, channels, affine=False)
+        self.stem = STEMS[stem](in_channels, channels, False, space.inputs)
         before, reduced = self.stem.out_channels, self.stem.reduced
         self.cells = nn.ModuleList()
-        self.kinds = cell_kinds(cells)
-        for index, kind in enumerate(self.kinds):
-            channels *= 2 if kind == "reduction" else 1
+        self.kinds = cell_kinds(cells, space.inputs)
+        for index, (kind, width) in enumerate(zip(self.kinds, cell_channels(cells, channels), strict=True)):
             role = EngineCell if index in engines else TransitCell
-            cell = role(space, kind, before, channels, reduced, share_features)
+            cell = role(space, kind, before, width, reduced, share_features)
             self.cells.append(cell)
             before, reduced = (before[1], cell.out_channels), kind == "reduction"
+        self.head = _head(before[1], False, space.inputs)
         self.classifier = nn.Linear(before[1], num_classes)
 
     def forward(self, images: Tensor, p: dict[str, Tensor], genotype: Genotype) -> Tensor:
@@ -116,7 +131,7 @@ class SuperNet(nn.Module):
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             chosen = p[kind] if isinstance(cell, EngineCell) else genotype.cells[kind]
             farther, nearer = nearer, cell(farther, nearer, chosen)
-        logits: Tensor = self.classifier(nearer.mean(dim=(2, 3)))
+        logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
         return logits
 
 
@@ -171,17 +186,19 @@ class Network(nn.Module):
         """Build the stack; see `build_network`."""
         super().__init__()
         self.drop_path = drop_path
-        self.stem = STEMS[stem](in_channels, channels, affine=True)
+        inputs = genotype.normal.inputs
+        self.stem = STEMS[stem](in_channels, channels, True, inputs)
         before, reduced = self.stem.out_channels, self.stem.reduced
         self.cells = nn.ModuleList()
         self.auxiliary_at = 2 * cells // 3 if auxiliary else None
-        for index, kind in enumerate(cell_kinds(cells)):
-            channels *= 2 if kind == "reduction" else 1
-            cell = Cell(genotype.cells[kind], kind, before, channels, reduced)
+        stack = zip(cell_kinds(cells, inputs), cell_channels(cells, channels), strict=True)
+        for index, (kind, width) in enumerate(stack):
+            cell = Cell(genotype.cells[kind], kind, before, width, reduced)
             self.cells.append(cell)
             before, reduced = (before[1], cell.out_channels), kind == "reduction"
             if index == self.auxiliary_at:
                 self.auxiliary_head = AuxiliaryHead(cell.out_channels, num_classes, stem)
+        self.head = _head(before[1], True, inputs)
         self.classifier = nn.Linear(before[1], num_classes)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -193,7 +210,7 @@ class Network(nn.Module):
             farther, nearer = nearer, cell(farther, nearer, drop_path)
             if self.training and index == self.auxiliary_at:
                 auxiliary = self.auxiliary_head(nearer)
-        logits: Tensor = self.classifier(nearer.mean(dim=(2, 3)))
+        logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
 
 
@@ -207,7 +224,7 @@ def build_network(
     drop_path: float = 0.0,
     in_channels: int = 3,
 ) -> Network:
-    """Build the target network of a genotype, the DARTS family's to the parameter.
+    """Build the target network of a genotype, the DARTS family's or NAS-Bench-201's to the parameter.
 
     Args:
         genotype: with any number of connections a node.

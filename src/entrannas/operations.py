@@ -17,7 +17,7 @@ from torch.nn.grad import conv2d_input
 Pair = tuple[int, int]
 
 NONE = "none"
-"""The candidate that is no connection: it takes weight in the relaxation, computes nothing, is never derived."""
+"""The candidate that is no connection: it takes weight in the relaxation, computes nothing, is in no genotype."""
 
 
 class Conv2d(nn.Conv2d):
@@ -67,10 +67,11 @@ class _FrozenConvolution(torch.autograd.Function):
 
 
 class ReluConvNorm(nn.Sequential):
-    """ReLU, 1 x 1 convolution, batch norm: brings a cell's input to the cell's channels."""
+    """ReLU, convolution over all channels, batch norm."""
 
-    def __init__(self, in_channels: int, channels: int, searching: bool) -> None:
-        super().__init__(nn.ReLU(), Conv2d(in_channels, channels, 1), _norm(channels, searching))
+    def __init__(self, in_channels: int, channels: int, searching: bool, kernel: int = 1, stride: int = 1) -> None:
+        convolution = Conv2d(in_channels, channels, kernel, stride, kernel // 2)
+        super().__init__(nn.ReLU(), convolution, _norm(channels, searching))
 
 
 class FactorizedReduce(nn.Module):
@@ -89,6 +90,23 @@ class FactorizedReduce(nn.Module):
         shifted = F.pad(x[:, :, 1:, 1:], (0, width % 2, 0, height % 2))  # pads only what is odd
         norm: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
         return norm
+
+
+class ResidualReduction(nn.Module):
+    """NAS-Bench-201's step between two stages: halve height and width, with a shortcut around two convolutions."""
+
+    def __init__(self, in_channels: int, channels: int, searching: bool) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            ReluConvNorm(in_channels, channels, searching, kernel=3, stride=2),
+            ReluConvNorm(channels, channels, searching, kernel=3),
+        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), Conv2d(in_channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, in_channels, h, w] to [batch, channels, ceil(h / 2), ceil(w / 2)]."""
+        reduced: Tensor = self.shortcut(x) + self.convolutions(x)
+        return reduced
 
 
 def _norm(channels: int, searching: bool) -> nn.Module:
@@ -140,11 +158,8 @@ def _dilated(kernel: int) -> "Builder":
 
 
 def _full(kernel: int) -> "Builder":
-    """ReLU, convolution over all channels, batch norm."""
-
     def build(channels: int, stride: int, searching: bool) -> nn.Module:
-        convolution = Conv2d(channels, channels, kernel, stride, kernel // 2)
-        return nn.Sequential(nn.ReLU(), convolution, _norm(channels, searching))
+        return ReluConvNorm(channels, channels, searching, kernel, stride)
 
     return build
 
@@ -174,6 +189,8 @@ OPERATIONS: dict[str, Builder] = {
     "sep_conv_7x7": _separable(7),
     "conv_1x1": _full(1),
     "conv_3x3": _full(3),
+    "nor_conv_1x1": _full(1),  # NAS-Bench-201's names of the same two
+    "nor_conv_3x3": _full(3),
     "conv_1x3_3x1": _factorized(3),
     "conv_1x7_7x1": _factorized(7),
 }

@@ -71,11 +71,11 @@ class SearchConfig(Configuration):
 
     space: str = "darts"
     method: str = "entrannas"
-    nodes: Count = 4
+    nodes: Count = Field(default_factory=lambda settings: SPACES[settings["space"]].nodes)
     cells: Annotated[int, Field(ge=3)] = search_default("cells", 8)
     channels: Annotated[int, Field(ge=2)] = search_default("channels", 16)
     engines: tuple[int, ...] = Field(
-        default_factory=lambda settings: METHODS[settings["method"]].engines(cell_kinds(settings["cells"]))
+        default_factory=lambda settings: METHODS[settings["method"]].engines(_kinds(settings))
     )
     tau: tuple[Positive, Positive] = Field(default_factory=lambda settings: METHODS[settings["method"]].tau)
     epochs: Count = search_default("epochs", 50)
@@ -118,7 +118,7 @@ class SearchConfig(Configuration):
     @field_validator("engines")
     @classmethod
     def _check_engines(cls, engines: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        kinds = cell_kinds(info.data.get("cells", 0))
+        kinds = _kinds(info.data) if {"space", "cells"} <= info.data.keys() else ()
         for index in engines:
             if index not in range(len(kinds)):
                 raise ValueError(f"there is no cell {index}: they are numbered 0 to {len(kinds) - 1}")
@@ -134,6 +134,10 @@ class SearchConfig(Configuration):
         if target and method and not METHODS[method].thresholds:
             raise ValueError(f"method {method} has no thresholds to pull: leave it out")
         return target
+
+
+def _kinds(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    return cell_kinds(settings["cells"], SPACES[settings["space"]].inputs)
 
 
 @dataclass(frozen=True)
@@ -314,8 +318,9 @@ def _epoch(
 
 
 def _nodes(*genotypes: Genotype) -> Iterator[tuple[tuple[Connection, ...], ...]]:
-    """The connections of each node of both cells, those of several genotypes beside one another."""
-    return zip(*(genotype.normal.nodes + genotype.reduction.nodes for genotype in genotypes), strict=True)
+    """The connections of each node of all cells, those of several genotypes beside one another."""
+    nodes = ([node for cell in genotype.cells.values() for node in cell.nodes] for genotype in genotypes)
+    return zip(*nodes, strict=True)
 
 
 def target(config: SearchConfig, epoch: int, space: SearchSpace) -> float:

@@ -15,7 +15,6 @@ from entrannas.runs import load_module_state, load_optimizer_state, module_state
 from entrannas.runtime import generator
 from entrannas.spaces import SearchSpace
 
-KINDS = ("normal", "reduction")
 _CLIP = 5.0
 
 if TYPE_CHECKING:
@@ -48,8 +47,8 @@ class Searcher:
         self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         shape = len(space.edges), len(space.operations)
         random = generator("alpha", seed)
-        self.alpha = nn.ParameterDict({kind: 1e-3 * torch.randn(shape, generator=random) for kind in KINDS})
-        kinds = KINDS if method.thresholds else ()
+        self.alpha = nn.ParameterDict({kind: 1e-3 * torch.randn(shape, generator=random) for kind in space.kinds})
+        kinds = space.kinds if method.thresholds else ()
         self.beta = nn.ParameterDict({kind: torch.zeros(space.nodes) for kind in kinds})
         self.alpha.to(fabric.device)
         self.beta.to(fabric.device)

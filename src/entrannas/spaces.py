@@ -1,10 +1,10 @@
-"""Search spaces: which operations an edge may carry, and how many intermediate nodes a cell has."""
+"""Search spaces: which operations an edge may carry, which nodes a cell has, and what may be derived of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
-from entrannas.genotype import INPUT_NODES
 from entrannas.operations import NONE
 
 
@@ -15,20 +15,36 @@ class SearchSpace:
     Attributes:
         operations: the K candidates of an edge, `none` among them where a space has it.
         nodes: intermediate nodes of a cell.
+        inputs: nodes before these: 2 for the DARTS family's cells, normal and reduction; 1 for NAS-Bench-201's, all of
+            one kind.
+        edges_kept: how many a node keeps, where the derivation cuts; None for all, `none` being an operation then.
     """
 
     operations: tuple[str, ...]
     nodes: int
+    inputs: Literal[1, 2] = 2
+    edges_kept: int | None = 2
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of cell that are searched."""
+        return ("normal", "reduction") if self.inputs == 2 else ("normal",)
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """The nodes that make the cell's output: all intermediate ones, or NAS-Bench-201's last."""
+        last = self.inputs + self.nodes
+        return tuple(range(self.inputs if self.inputs == 2 else last - 1, last))
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """The edges (i, j), i < j, ordered by j, then i: the rows of alpha."""
-        return tuple((i, j) for j in range(INPUT_NODES, INPUT_NODES + self.nodes) for i in range(j))
+        return tuple((i, j) for j in range(self.inputs, self.inputs + self.nodes) for i in range(j))
 
     def incoming(self) -> Iterator[tuple[int, slice]]:
         """Pairs of an intermediate node j and the rows of alpha that hold its edges, from i = 0 on."""
         start = 0
-        for node in range(INPUT_NODES, INPUT_NODES + self.nodes):
+        for node in range(self.inputs, self.inputs + self.nodes):
             yield node, slice(start, start + node)
             start += node
 
@@ -53,6 +69,10 @@ SPACES = {
     # Twelve operations; which twelve is our choice.
     "darts-extended": SearchSpace(
         (*_DARTS, "sep_conv_7x7", "conv_1x1", "conv_3x3", "conv_1x3_3x1", "conv_1x7_7x1"), nodes=4
+    ),
+    # Dong and Yang, ICLR 2020: a cell of four nodes, the input among them, with an operation on each of its six edges.
+    "nasbench201": SearchSpace(
+        (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"), nodes=3, inputs=1, edges_kept=None
     ),
 }
 
