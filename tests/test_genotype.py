@@ -119,3 +119,39 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot read the genotype"):
         load_genotype(path)
+
+
+NASBENCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
+
+
+def test_nasbench201_strings_come_back(tmp_path: Path) -> None:
+    genotype = load_genotype(NASBENCH)
+    assert genotype.reduction is None and list(genotype.cells) == ["normal"]
+    assert genotype.normal.nodes == (
+        (Connection(0, "nor_conv_3x3"),),
+        (Connection(1, "skip_connect"),),
+        (Connection(2, "avg_pool_3x3"),),
+    )
+    assert (genotype.normal.inputs, genotype.normal.output) == (1, (3,))
+    (tmp_path / "genotype.json").write_text(genotype.to_json())
+    assert load_genotype(tmp_path) == load_genotype(genotype.to_text()) == genotype
+    assert genotype.to_text() == NASBENCH
+
+
+def test_several_operations_on_an_edge_come_back() -> None:
+    text = "|nor_conv_3x3~0|skip_connect~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|avg_pool_3x3~1|none~2|"
+    assert load_genotype(text).to_text() == text
+
+
+@pytest.mark.parametrize("text", ["|nor_conv_3x3~0", "|nor_conv_3x3|", "|nor_conv_3x3~0|+", "|nor_conv_3x3~1|", "||"])
+def test_a_damaged_nasbench201_string_is_one_line(text: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_genotype(text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_genotype_has_one_kind_of_cells() -> None:
+    one, two = load_genotype(NASBENCH).normal, load_genotype("darts-v2").normal
+    for cells in [(two,), (one, one), (one, two), (two, one)]:
+        with pytest.raises(ValueError, match="a normal and a reduction cell of two inputs each, or a normal cell of"):
+            Genotype(*cells)

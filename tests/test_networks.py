@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -102,3 +103,57 @@ def test_network_is_a_plain_module() -> None:
     again.load_state_dict(network.state_dict())
     images = torch.randn(2, 3, 8, 8)
     assert torch.equal(network.eval()(images), again.eval()(images))
+
+
+def _nasbench201(operations: dict[tuple[int, int], str]) -> Genotype:
+    names = [[f"{operations.get((i, j), 'none')}~{i}" for i in range(j)] for j in (1, 2, 3)]
+    return load_genotype("+".join(f"|{'|'.join(node)}|" for node in names))
+
+
+EDGES = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("operations", "parameters", "multiply_adds"),
+    [
+        ({}, 0, 0),
+        (dict.fromkeys(EDGES, "skip_connect"), 0, 0),
+        (dict.fromkeys(EDGES, "avg_pool_3x3"), 0, 0),
+        (dict.fromkeys(EDGES, "nor_conv_3x3"), 6 * 9, 6 * 9),
+        (dict.fromkeys(EDGES, "nor_conv_1x1"), 6, 6),
+        (dict.fromkeys(EDGES, "nor_conv_3x3") | {(0, 3): "skip_connect"}, 5 * 9, 5 * 9),
+        ({(0, 3): "nor_conv_1x1", (0, 1): "nor_conv_3x3", (1, 3): "avg_pool_3x3"}, 10, 10),
+    ],
+)
+def test_nasbench201_at_its_size(operations: dict[tuple[int, int], str], parameters: int, multiply_adds: int) -> None:
+    """16 channels and 5 cells a stage; `parameters` and `multiply_adds` are kernel entries a cell.
+
+    Around the cells: a stem of 3 x 3 to 16 with its norm; two reductions of 3 x 3 at half size, 3 x 3, and a 1 x 1
+    shortcut; the last norm and the classifier. A convolution over c channels of a map of s x s has c * c entries a
+    kernel entry, a norm 2c, and c * c * s * s multiply-adds.
+    """
+    stages = [(16, 32), (32, 16), (64, 8)]
+    convolutions = sum("conv" in operation for operation in operations.values())
+    expected = 3 * 16 * 9 + 2 * 16 + 2 * 64 + 64 * 10 + 10
+    adds = 3 * 16 * 9 * 32 * 32 + 64 * 10
+    for (before, _), (channels, size) in pairwise(stages):
+        kernels = 9 * before * channels + 9 * channels * channels + before * channels
+        expected += kernels + 2 * 2 * channels
+        adds += kernels * size * size
+    for channels, size in stages:
+        expected += 5 * (parameters * channels * channels + convolutions * 2 * channels)
+        adds += 5 * multiply_adds * channels * channels * size * size
+    network = build_network(_nasbench201(operations), cells=15, channels=16)
+    assert cost(network, (3, 32, 32)) == Cost(expected, adds)
+
+
+def test_the_smallest_of_nasbench201_has_the_published_size() -> None:
+    """0.073 million parameters and 7.78 million multiply-adds, in the benchmark's own list."""
+    small = _nasbench201(dict.fromkeys(EDGES, "skip_connect"))
+    assert cost(build_network(small, cells=15, channels=16), (3, 32, 32)) == Cost(73_306, 7_783_040)
+
+
+def test_a_cell_cut_off_from_its_input_still_trains() -> None:
+    network = build_network(_nasbench201({(0, 1): "nor_conv_3x3"}), cells=3, channels=4)
+    network(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert network.classifier.bias.grad.abs().sum() > 0

@@ -12,15 +12,15 @@ from entrannas.genotype import Connection
 from entrannas.relaxation import edge_softmax, entropy, thresholded_edge_softmax, thresholded_node_softmax
 from entrannas.spaces import SPACES, SearchSpace, search_space
 
-DARTS = SPACES["darts"]
+DARTS, NASBENCH = SPACES["darts"], SPACES["nasbench201"]
 Relaxation = Callable[[Tensor, Tensor, float, SearchSpace], Tensor]
 
 
 @st.composite
-def alphas(draw: st.DrawFn, nodes: int = 4) -> Tensor:
+def alphas(draw: st.DrawFn, space: SearchSpace = DARTS) -> Tensor:
     seed = draw(st.integers(0, 2**32 - 1))
     scale = draw(st.sampled_from([1e-3, 1.0, 30.0]))
-    shape = len(search_space("darts", nodes).edges), 8
+    shape = len(space.edges), len(space.operations)
     return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
@@ -63,6 +63,35 @@ def test_top2_keeps_the_strongest(alpha: Tensor, tau: float) -> None:
         assert all(strength[i] >= strength[other] for i in kept for other in dropped)
         for c in connections:
             assert p[edges][c.input, DARTS.operations.index(c.operation)] == strength[c.input]
+
+
+@given(alphas(NASBENCH), st.floats(0.05, 5))
+def test_a_derived_cell_of_nasbench201_is_never_cut(alpha: Tensor, tau: float) -> None:
+    """One operation an edge; from the input there is a way to the output; where one was open, nothing is added."""
+    p = edge_softmax(alpha, None, tau, NASBENCH)
+    cell = strongest(p, NASBENCH)
+    chosen = {(c.input, j): c.operation for j, node in cell.by_node() for c in node}
+    assert len(chosen) == sum(len(node) for node in cell.nodes)
+    reached = {0}
+    for j in (1, 2, 3):
+        reached |= {j} if any((i, j) in chosen for i in reached) else set()
+    assert 3 in reached
+    wanted = {
+        edge for edge, row in zip(NASBENCH.edges, p, strict=True) if row.argmax() != NASBENCH.operations.index("none")
+    }
+    assert wanted <= chosen.keys()
+    for edge, row in zip(NASBENCH.edges, p, strict=True):
+        if edge in chosen:
+            assert NASBENCH.operations[1 + int(row[1:].argmax())] == chosen[edge]
+
+
+def test_the_likeliest_path_is_opened_by_hand() -> None:
+    """`none` is strongest on all edges; 0 -> 1 -> 3 asks for the least: 0.9 * 0.8 beside 0.5 and 0.9 * 0.7 * 0.9."""
+    odds = {(0, 1): 0.9, (0, 2): 0.3, (1, 2): 0.7, (0, 3): 0.5, (1, 3): 0.8, (2, 3): 0.9}
+    p = torch.tensor([[1.0, 0.1, 0.1, odds[edge], 0.1] for edge in NASBENCH.edges])
+    cell = strongest(p / p.sum(dim=-1, keepdim=True), NASBENCH)
+    convolution = "nor_conv_3x3"
+    assert cell.nodes == ((Connection(0, convolution),), (), (Connection(1, convolution),))
 
 
 def test_top2_by_hand() -> None:

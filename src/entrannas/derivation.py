@@ -27,7 +27,10 @@ def strongest(p: Tensor, space: SearchSpace) -> CellGenotype:
     best = {edge: max(candidates, key=row.__getitem__) for edge, row in zip(space.edges, rows, strict=True)}
     strength = {edge: row[best[edge]] for edge, row in zip(space.edges, rows, strict=True)}
     if space.edges_kept is None and none is not None:
-        odds = {edge: min(1.0, strength[edge] / row[none]) for edge, row in zip(space.edges, rows, strict=True)}
+        odds = {
+            edge: 1.0 if strength[edge] > row[none] else strength[edge] / row[none]
+            for edge, row in zip(space.edges, rows, strict=True)
+        }
         kept = {edge for edge in space.edges if odds[edge] == 1} | set(likeliest_path(odds, space))
     else:
         kept = set()
