@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from entrannas.cells import Cell, EngineCell, SearchCell, TransitCell
+from entrannas.cells import Cell, EngineCell, PartialEngineCell, SearchCell, TransitCell
 from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import load_genotype
-from entrannas.relaxation import edge_softmax, thresholded_node_softmax
+from entrannas.relaxation import edge_softmax, normalised_edge_softmax, thresholded_node_softmax
 from entrannas.spaces import SPACES, SearchSpace
 
 from .test_relaxation import alphas, thresholded
@@ -113,6 +113,48 @@ def test_the_derived_cell_is_the_engine_cells_live_graph(
     assert len(cell.operations) == len(live)
     output = cell(*_inputs(), p)
     assert (output - expected).norm() <= 1e-5 * expected.norm()
+
+
+@pytest.mark.parametrize("kind", ["normal", "reduction"])
+def test_partial_engine_cell_is_pc_darts_edge_by_edge(kind: str) -> None:
+    """As the public code has it: on each edge a quarter of the channels is mixed, the rest passes, all are shuffled."""
+    torch.manual_seed(0)
+    cell = PartialEngineCell(DARTS, kind, (6, 8), 8, False, False, 4)
+    beta = torch.randn(14)
+    p = normalised_edge_softmax(torch.randn(14, 8), beta, 1.0, DARTS)
+    shares = torch.cat([beta[edges].softmax(dim=0) for _, edges in DARTS.incoming()])
+    x = cell.inputs(*_inputs())
+    for j, edges in DARTS.incoming():
+        arriving = []
+        for i in range(j):
+            share, weights = shares[edges][i], (p[edges] / shares[edges, None])[i]
+            mixed = sum(
+                weights[k] * cell.operations[f"{i}_{j}_{name}"](x[i][:, :2])
+                for k, name in enumerate(DARTS.operations)
+                if name != "none"
+            )
+            past = x[i][:, 2:]
+            if kind == "reduction" and i < 2:
+                past = nn.functional.max_pool2d(past, 2, 2)
+            arriving.append(share * nn.functional.channel_shuffle(torch.cat([mixed, past], dim=1), 4))
+        x.append(sum(arriving))
+    torch.testing.assert_close(cell(*_inputs(), p), torch.cat(x[2:], dim=1))
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("normal", 2), ("normal", 3), ("reduction", 4), ("reduction", 6)])
+def test_partial_engine_cell_takes_any_channels_and_odd_maps(kind: str, channels: int) -> None:
+    cell = PartialEngineCell(DARTS, kind, (6, 8), channels, False, False, 4)
+    images = (x[..., :7, :7] for x in _inputs())
+    side = 4 if kind == "reduction" else 7
+    assert cell(*images, torch.full((14, 8), 1 / 8)).shape == (2, 4 * channels, side, side)
+
+
+@pytest.mark.parametrize("kind", ["normal", "reduction"])
+def test_engine_cell_without_a_connection_is_zero_in_its_size(kind: str) -> None:
+    p = torch.zeros(14, 8)
+    p[4, 3] = 1  # all that lives is the edge from the first intermediate node to the second, and it brings nothing
+    output = _cell(EngineCell, kind)(*(x[..., :7, :7] for x in _inputs()), p)
+    assert output.shape[-1] == (4 if kind == "reduction" else 7) and not output.any()
 
 
 def test_transit_cell_leaves_other_weights_without_gradient() -> None:

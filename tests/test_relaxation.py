@@ -9,7 +9,15 @@ from torch import Tensor
 
 from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import Connection
-from entrannas.relaxation import edge_softmax, entropy, thresholded_edge_softmax, thresholded_node_softmax
+from entrannas.relaxation import (
+    edge_softmax,
+    entropy,
+    gumbel_one_hot,
+    normalised_edge_softmax,
+    thresholded_edge_softmax,
+    thresholded_node_softmax,
+    untempered_edge_softmax,
+)
 from entrannas.spaces import SPACES, SearchSpace, search_space
 
 DARTS, NASBENCH = SPACES["darts"], SPACES["nasbench201"]
@@ -41,6 +49,41 @@ def test_lower_temperature_is_more_decided(alpha: Tensor) -> None:
 def test_softmax_gradient_matches_finite_differences() -> None:
     alpha = torch.randn(14, 8, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a: edge_softmax(a, None, 0.5, DARTS), alpha)
+
+
+@given(alphas(), st.integers(0, 999))
+def test_normalised_softmax_is_an_operations_part_of_its_edges_share(alpha: Tensor, seed: int) -> None:
+    beta = torch.randn(14, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    p = normalised_edge_softmax(alpha, beta, 1.0, DARTS)
+    torch.testing.assert_close(p / p.sum(dim=1, keepdim=True), edge_softmax(alpha, None, 1.0, DARTS))
+    for _, edges in DARTS.incoming():
+        torch.testing.assert_close(p[edges].sum(dim=1), beta[edges].exp() / beta[edges].exp().sum())
+
+
+def test_normalised_softmax_by_hand() -> None:
+    space = SearchSpace(("skip_connect", "sep_conv_3x3"), nodes=1)
+    alpha, beta = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log(), torch.tensor([0.8, 0.2]).log()
+    p = normalised_edge_softmax(alpha, beta, 1.0, space)
+    torch.testing.assert_close(p, torch.tensor([[0.2, 0.6], [0.1, 0.1]]))
+
+
+@given(alphas(), st.floats(0.1, 10), st.integers(0, 999))
+def test_gumbel_one_hot_is_one_operation_an_edge_with_the_gradient_of_all(alpha: Tensor, tau: float, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    noise = -torch.empty_like(alpha).exponential_(generator=random).log()
+    upstream = torch.randn(alpha.shape, generator=random, dtype=torch.float64)
+    p = gumbel_one_hot(alpha.requires_grad_(), noise, tau)
+    assert (p.sort(dim=1).values == torch.tensor([0.0] * 7 + [1.0])).all()
+    assert torch.equal(p.argmax(dim=1), (alpha + noise).argmax(dim=1))
+    (gradient,) = torch.autograd.grad((p * upstream).sum(), alpha)
+    (soft,) = torch.autograd.grad((edge_softmax(alpha + noise, None, tau, DARTS) * upstream).sum(), alpha)
+    assert torch.equal(gradient, soft)
+
+
+@given(alphas(), st.floats(0.1, 10))
+def test_the_temperature_of_a_draw_does_not_enter_the_derivation(alpha: Tensor, tau: float) -> None:
+    """At 0.1 the strongest weights would round to 1, and ties decide between edges."""
+    assert torch.equal(untempered_edge_softmax(alpha, None, tau, DARTS), alpha.softmax(dim=1))
 
 
 @given(alphas(), st.floats(0.1, 5))

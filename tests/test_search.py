@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrannas.errors import InputError
-from entrannas.search import SearchConfig, target
+from entrannas.methods import METHODS
+from entrannas.search import SearchConfig, alpha_rate, target
 from entrannas.spaces import SPACES
 
 SPACE = SPACES["darts"].without_none()
@@ -26,6 +27,31 @@ def test_defaults_of_a_method_with_thresholds() -> None:
     assert (config.target_connections, config.warmup_epochs) == (2.0, 6)
     config = SearchConfig.resolve({"method": "entrannas", "epochs": 50})
     assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "batch_size", "weights_lr", "warmup", "epochs", "published"),
+    [
+        ("entrannas", 256, 0.1, 0, 50, 6e-4),
+        ("darts", 64, 0.025, 0, 50, 3e-4),
+        ("darts-2nd", 64, 0.025, 0, 50, 3e-4),
+        ("pc-darts", 256, 0.1, 15, 50, 6e-4),
+        ("gdas", 64, 0.025, 0, 240, 3e-4),
+    ],
+)
+def test_defaults_on_cifar10_are_the_published_ones(
+    method: str, batch_size: int, weights_lr: float, warmup: int, epochs: int, published: float
+) -> None:
+    config = SearchConfig.resolve({"data": "cifar10", "method": method, "epochs": epochs})
+    assert (config.batch_size, config.weights_lr, config.warmup_epochs) == (batch_size, weights_lr, warmup)
+    assert alpha_rate(config, 50_000) == pytest.approx(published)
+    assert SearchConfig.resolve({"data": "digits", "method": method}).batch_size == 32
+
+
+@given(st.integers(1, 1000))
+def test_warmup_of_thresholds_is_an_eighth_rounded_and_leaves_an_epoch(epochs: int) -> None:
+    assert SearchConfig.resolve({"method": "entrannas-dst", "epochs": epochs}).warmup_epochs == (epochs + 4) // 8
+    assert all(SearchConfig.resolve({"method": m, "epochs": epochs}).warmup_epochs < epochs for m in METHODS)
 
 
 def test_no_target_is_none_at_any_time() -> None:

@@ -6,8 +6,11 @@ The cell returns its output nodes concatenated along the channels. In a reductio
 stride 2.
 """
 
+from math import gcd
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype
@@ -64,18 +67,22 @@ class SearchCell(nn.Module):
         channels: int,
         reduced: bool,
         share_features: bool,
+        partial: int = 1,
     ) -> None:
+        """Build the candidates; one in `partial` channels goes through them, but two at least: some split them."""
         super().__init__()
         self.space = space
+        self.strides = {i: 2 if kind == "reduction" and i < space.inputs else 1 for i, _ in space.edges}
+        self.through = max(2, channels // partial)
         self.share_features = share_features
         self.out_channels = len(space.output) * channels
         self.inputs = _inputs(space.inputs, before, channels, reduced, searching=True)
         self.operations = nn.ModuleDict()
         for i, j in space.edges:
-            stride = 2 if kind == "reduction" and i < space.inputs else 1
             for operation in space.operations:
                 if operation != NONE and self.key(i, j, operation) not in self.operations:
-                    self.operations[self.key(i, j, operation)] = OPERATIONS[operation](channels, stride, True)
+                    build = OPERATIONS[operation]
+                    self.operations[self.key(i, j, operation)] = build(self.through, self.strides[i], True)
 
     def key(self, i: int, j: int, operation: str) -> str:
         """Name the candidate `operation` on the edge (i, j)."""
@@ -99,6 +106,7 @@ class EngineCell(SearchCell):
         """
         x = self.inputs(farther, nearer)
         computed: dict[str, Tensor] = {}
+        nothing = x[0][..., :: self.strides[0], :: self.strides[0]]
         live = (p > 0).tolist()
         weights = [row.unbind() for row in p.unbind()]
         for j, edges in self.space.incoming():
@@ -108,8 +116,46 @@ class EngineCell(SearchCell):
                 for k, operation in enumerate(self.space.operations)
                 if operation != NONE and live[edges][i][k]
             ]
-            x.append(_sum(terms, x[0]))
+            x.append(_sum(terms, nothing))
         return torch.cat([x[node] for node in self.space.output], dim=1)
+
+
+class PartialEngineCell(EngineCell):
+    """An Engine-cell in which a part of the channels goes through the candidates, and the others pass by them.
+
+    PC-DARTS (Xu et al., ICLR 2020, Eq. 2), with the channel shuffle of its public code.
+    """
+
+    def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
+        """`x_j = shuffle([sum_{i,k} p[i,j,k] o_k(x_i'), sum_{i,k} p[i,j,k] x_i''])`, x_i' the first channels of x_i.
+
+        What passes by has the whole weight of its edge, that of `none` too; it is max-pooled where the stride is 2.
+        """
+        x = self.inputs(farther, nearer)
+        computed: dict[str, Tensor] = {}
+        weights = [row.unbind() for row in p.unbind()]
+        shares = p.sum(dim=-1).unbind()
+        for j, edges in self.space.incoming():
+            through = [
+                weights[edges][i][k] * self.feature(computed, x[i][:, : self.through], i, j, operation)
+                for i in range(j)
+                for k, operation in enumerate(self.space.operations)
+                if operation != NONE
+            ]
+            past = [shares[edges][i] * self._halved(x[i][:, self.through :], i) for i in range(j)]
+            x.append(_shuffle(torch.cat([_sum(through, x[0]), _sum(past, x[0])], dim=1)))
+        return torch.cat([x[node] for node in self.space.output], dim=1)
+
+    def _halved(self, x: Tensor, i: int) -> Tensor:
+        """Return what leaves node i, in the height and width in which it arrives."""
+        return x if self.strides[i] == 1 else F.max_pool2d(x, 2, ceil_mode=True)
+
+
+def _shuffle(x: Tensor) -> Tensor:
+    """Interleave four groups of channels, or as many as divide them evenly."""
+    batch, channels, height, width = x.shape
+    groups = gcd(4, channels)
+    return x.reshape(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
 
 
 class TransitCell(SearchCell):

@@ -116,8 +116,8 @@ def search(
         str | None,
         _flag(
             _LEARNING,
-            "entrannas, entrannas-dst (topology learned; entrannas-dst-edge is its other reading), darts (first order) "
-            "or random. Default: entrannas.",
+            "entrannas, entrannas-dst (topology learned; entrannas-dst-edge is its other reading), darts, darts-2nd "
+            "(second order), pc-darts, gdas or random. Default: entrannas.",
         ),
     ] = None,
     engines: Annotated[
@@ -126,19 +126,21 @@ def search(
     ] = None,
     tau: Annotated[
         tuple[float, float] | None,
-        _flag(_LEARNING, "Temperature at the start and at the end. Default: 1.0 0.1.", metavar="START END"),
+        _flag(
+            _LEARNING, "Temperature at the start and at the end. Default: 1.0 0.1; gdas 10 0.1.", metavar="START END"
+        ),
     ] = None,
     epochs: Annotated[int | None, _flag(_LEARNING, "Over the two halves of the training set. Default: 50.")] = None,
     warmup_epochs: Annotated[
-        int | None, _flag(_LEARNING, "At the start, with alpha untouched. Default: 0; DST an eighth of all.")
+        int | None, _flag(_LEARNING, "At the start, with alpha untouched. Default: 0; DST 1/8 of all, pc-darts 3/10.")
     ] = None,
-    batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 256.")] = None,
+    batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 256; darts, gdas 64.")] = None,
     weights_lr: Annotated[
         float | None, _flag(_LEARNING, "Learning rate of the weights. Default: 0.1 at batch 256, in proportion to it.")
     ] = None,
     alpha_lr: Annotated[
         float | None,
-        _flag(_LEARNING, "Learning rate of alpha. Default: 2.91 over its number of steps, as in the protocol."),
+        _flag(_LEARNING, "Learning rate of alpha. Default: as far as it goes in the method's paper, over its steps."),
     ] = None,
     beta_lr: Annotated[
         float | None, _flag(_LEARNING, "Learning rate of entrannas-dst's thresholds. Default: 0.1.")

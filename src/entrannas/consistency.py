@@ -13,6 +13,7 @@ from torch.optim.swa_utils import update_bn
 from entrannas.data import Images, Normalisation, TrainingData, load_images, load_training_data, ordered_batches
 from entrannas.errors import InputError
 from entrannas.genotype import Connection, Genotype
+from entrannas.methods import METHODS
 from entrannas.networks import SuperNet
 from entrannas.operations import NONE
 from entrannas.runs import CHECKPOINT, Run, load_tensors
@@ -54,7 +55,8 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
     """Measure a finished search, and leave `consistency.json`, `.svg` and `.png` in its directory.
 
     The derived network is the stack of the super-net with a Transit-cell in the place of each Engine-cell, and with the
-    same weights. Batch norm statistics of both are re-estimated on the same training images.
+    same weights. Batch norm statistics of both are re-estimated on the same training images. The super-net of a method
+    that draws its weights in each step is measured with those of the relaxation, which the derivation goes by.
 
     Args:
         run: the directory that `search` left.
@@ -62,13 +64,15 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
         device: where to compute.
 
     Raises:
-        InputError: no search there that has trained a super-net, or data of other classes.
+        InputError: no search there that has trained a super-net, one of partial channels, or data of other classes.
     """
     searched = Run.open(Path(run), "search")
     config = SearchConfig.resolve(searched.read_json("config.json"))
     history = searched.metrics()
     if not config.engines:
         raise InputError(f"{run} has no super-net to compare with: its method, {config.method}, trains none")
+    if METHODS[config.method].partial > 1:
+        raise InputError(f"{run} has operations of partial channels, which no derived network has: see {config.method}")
     if len(history) < config.epochs:
         raise InputError(f"{run} has not ended: go on with it first, entrannas search --out {run} --resume")
     source = open_source(data or config.data)

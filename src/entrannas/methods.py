@@ -5,12 +5,20 @@ Nothing else in the project knows a method by name.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
 from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import CellGenotype
-from entrannas.relaxation import edge_softmax, thresholded_edge_softmax, thresholded_node_softmax
+from entrannas.relaxation import (
+    edge_softmax,
+    gumbel_one_hot,
+    normalised_edge_softmax,
+    thresholded_edge_softmax,
+    thresholded_node_softmax,
+    untempered_edge_softmax,
+)
 from entrannas.spaces import SearchSpace
 
 
@@ -24,7 +32,15 @@ class Method:
         derivation: connection weights to the cell kept, see `derivation`.
         share_features: whether an operation is computed once a source node, or once an edge.
         tau: the temperature of the first and of the last epoch, linear in between.
-        thresholds: whether a threshold a node is learned, beta, under which a connection's weight is exactly zero.
+        alpha_travel: how far alpha can go by the published protocol: its rate times the number of its steps.
+        batch_size: images of a step by the published protocol.
+        warmup: the fraction of the epochs, at the start, in which weights alone learn.
+        beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
+            `shares`, one an edge, of its node's input.
+        draw: alpha, Gumbel noise and temperature to the connection weights of a single step; by default, these are
+            those of the relaxation in every step.
+        partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
+        unrolled: whether alpha's gradient looks a weights step ahead: second order.
     """
 
     engines: Callable[[Sequence[str]], tuple[int, ...]]
@@ -32,7 +48,18 @@ class Method:
     derivation: Callable[[Tensor, SearchSpace], CellGenotype]
     share_features: bool
     tau: tuple[float, float]
-    thresholds: bool = False
+    alpha_travel: float
+    batch_size: int
+    warmup: float = 0.0
+    beta: Literal["thresholds", "shares"] | None = None
+    draw: Callable[[Tensor, Tensor, float], Tensor] | None = None
+    partial: int = 1
+    unrolled: bool = False
+
+    @property
+    def thresholds(self) -> bool:
+        """Whether a connection's weight can be exactly zero, by a threshold that is learned."""
+        return self.beta == "thresholds"
 
 
 def last_of_each_kind(kinds: Sequence[str]) -> tuple[int, ...]:
@@ -54,19 +81,99 @@ def no_cell(kinds: Sequence[str]) -> tuple[int, ...]:
     return ()
 
 
+def _travel(rate: float, epochs: int, batch_size: int) -> float:
+    """Return alpha's rate times the number of its steps on half of CIFAR-10's training images."""
+    return rate * epochs * (25_000 // batch_size)
+
+
 METHODS = {
     # Yang et al., CVPR 2021.
-    "entrannas": Method(last_of_each_kind, edge_softmax, strongest, share_features=True, tau=(1.0, 0.1)),
+    "entrannas": Method(
+        last_of_each_kind,
+        edge_softmax,
+        strongest,
+        share_features=True,
+        tau=(1.0, 0.1),
+        alpha_travel=_travel(6e-4, 50, 256),
+        batch_size=256,
+    ),
     # The same with learnable thresholds; the two rows differ in what competes: all that arrives at a node, or an edge.
+    # What is dropped early was weighed with untrained convolutions, hence the warm-up.
     "entrannas-dst": Method(
-        last_of_each_kind, thresholded_node_softmax, nonzero, share_features=True, tau=(1.0, 1.0), thresholds=True
+        last_of_each_kind,
+        thresholded_node_softmax,
+        nonzero,
+        share_features=True,
+        tau=(1.0, 1.0),
+        alpha_travel=_travel(6e-4, 50, 256),
+        batch_size=256,
+        warmup=1 / 8,
+        beta="thresholds",
     ),
     "entrannas-dst-edge": Method(
-        last_of_each_kind, thresholded_edge_softmax, nonzero, share_features=True, tau=(1.0, 1.0), thresholds=True
+        last_of_each_kind,
+        thresholded_edge_softmax,
+        nonzero,
+        share_features=True,
+        tau=(1.0, 1.0),
+        alpha_travel=_travel(6e-4, 50, 256),
+        batch_size=256,
+        warmup=1 / 8,
+        beta="thresholds",
     ),
-    # Liu et al., ICLR 2019, first order.
-    "darts": Method(every_cell, edge_softmax, strongest, share_features=False, tau=(1.0, 1.0)),
+    # Liu et al., ICLR 2019, first and second order.
+    "darts": Method(
+        every_cell,
+        edge_softmax,
+        strongest,
+        share_features=False,
+        tau=(1.0, 1.0),
+        alpha_travel=_travel(3e-4, 50, 64),
+        batch_size=64,
+    ),
+    "darts-2nd": Method(
+        every_cell,
+        edge_softmax,
+        strongest,
+        share_features=False,
+        tau=(1.0, 1.0),
+        alpha_travel=_travel(3e-4, 50, 64),
+        batch_size=64,
+        unrolled=True,
+    ),
+    # Xu et al., ICLR 2020: alpha learns in the last 35 of 50 epochs.
+    "pc-darts": Method(
+        every_cell,
+        normalised_edge_softmax,
+        strongest,
+        share_features=False,
+        tau=(1.0, 1.0),
+        alpha_travel=_travel(6e-4, 35, 256),
+        batch_size=256,
+        warmup=15 / 50,
+        beta="shares",
+        partial=4,
+    ),
+    # Dong and Yang, CVPR 2019.
+    "gdas": Method(
+        every_cell,
+        untempered_edge_softmax,
+        strongest,
+        share_features=False,
+        tau=(10.0, 0.1),
+        alpha_travel=_travel(3e-4, 240, 64),
+        batch_size=64,
+        draw=gumbel_one_hot,
+    ),
     # The initial alphas are independent and alike, so what the top-2 rule derives from them is a uniform draw of
     # two inputs a node and an operation each.
-    "random": Method(no_cell, edge_softmax, strongest, share_features=True, tau=(1.0, 1.0)),
+    "random": Method(
+        no_cell,
+        edge_softmax,
+        strongest,
+        share_features=True,
+        tau=(1.0, 1.0),
+        alpha_travel=_travel(6e-4, 50, 256),
+        batch_size=256,
+    ),
 }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.cells import Cell, EngineCell, TransitCell
+from entrannas.cells import Cell, EngineCell, PartialEngineCell, TransitCell
 from entrannas.genotype import Genotype
 from entrannas.operations import Conv2d
 from entrannas.spaces import SearchSpace
@@ -104,16 +104,18 @@ class SuperNet(nn.Module):
         num_classes: int,
         in_channels: int,
         stem: Stem = "cifar",
+        partial: int = 1,
     ) -> None:
-        """Build the stack; `engines` are the indices of its Engine-cells."""
+        """Build the stack; `engines` are the indices of its Engine-cells, see `methods.Method` for `partial`."""
         super().__init__()
         self.stem = STEMS[stem](in_channels, channels, False, space.inputs)
         before, reduced = self.stem.out_channels, self.stem.reduced
         self.cells = nn.ModuleList()
         self.kinds = cell_kinds(cells, space.inputs)
+        engine = PartialEngineCell if partial > 1 else EngineCell
         for index, (kind, width) in enumerate(zip(self.kinds, cell_channels(cells, channels), strict=True)):
-            role = EngineCell if index in engines else TransitCell
-            cell = role(space, kind, before, width, reduced, share_features)
+            role, fraction = (engine, partial) if index in engines else (TransitCell, 1)
+            cell = role(space, kind, before, width, reduced, share_features, fraction)
             self.cells.append(cell)
             before, reduced = (before[1], cell.out_channels), kind == "reduction"
         self.head = _head(before[1], False, space.inputs)

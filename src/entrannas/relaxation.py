@@ -1,8 +1,8 @@
 """Relaxation: from the architecture variables to the weight of each candidate connection.
 
 A relaxation is a pure function `(alpha, beta, tau, space) -> p`. alpha and p are [edges, K], the rows being the edges
-(i, j) of `SearchSpace.edges`, the columns its operations; beta is [nodes], one value an intermediate node, and None for
-a method without thresholds; `tau` is the temperature, above 0.
+(i, j) of `SearchSpace.edges`, the columns its operations; beta is what is learned beside alpha, [nodes] or [edges], and
+None where nothing is; `tau` is the temperature, above 0.
 """
 
 import torch
@@ -17,6 +17,32 @@ def edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSp
     DARTS (Liu et al., ICLR 2019, Eq. 2), with the temperature of EnTranNAS.
     """
     return (alpha / tau).softmax(dim=-1)
+
+
+def untempered_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
+    """`p[i,j,:] = softmax(alpha[i,j,:])`: the probabilities of a method that draws, whose temperature is the draw's."""
+    return edge_softmax(alpha, None, 1.0, space)
+
+
+def normalised_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
+    """`p[i,j,k] = softmax_k(alpha[i,j,:] / tau) * softmax_i(beta[:,j])`: the edges of a node compete as well.
+
+    PC-DARTS (Xu et al., ICLR 2020, section 3.3), beta [edges]. An edge's weights sum to its share of the node.
+    """
+    assert beta is not None
+    shares = torch.cat([beta[edges].softmax(dim=0) for _, edges in space.incoming()])
+    return edge_softmax(alpha, None, tau, space) * shares[:, None]
+
+
+def gumbel_one_hot(alpha: Tensor, noise: Tensor, tau: float) -> Tensor:
+    """`p = one_hot(argmax soft)` with the gradient of `soft = softmax((alpha + noise) / tau)`: one operation an edge.
+
+    GDAS (Dong and Yang, CVPR 2019, Eq. 3 to 5), the noise being standard Gumbel, of the shape of alpha. Its alpha is a
+    logarithm of probabilities, which differs by a constant an edge.
+    """
+    soft = ((alpha + noise) / tau).softmax(dim=-1)
+    hard = torch.zeros_like(soft).scatter(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
+    return hard + (soft - soft.detach())
 
 
 def node_softmax(alpha: Tensor, tau: float, space: SearchSpace) -> Tensor:

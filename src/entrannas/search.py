@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,7 +26,7 @@ from entrannas.data import Augmentation, TrainingData, load_training_data, train
 from entrannas.drawing import save_pictures
 from entrannas.genotype import Connection, Genotype
 from entrannas.learning import Tally, cosine, set_lr
-from entrannas.methods import METHODS
+from entrannas.methods import METHODS, Method
 from entrannas.networks import SuperNet, build_network, cell_kinds
 from entrannas.progress import Reporter
 from entrannas.runs import Run
@@ -40,11 +40,15 @@ if TYPE_CHECKING:
 
 
 _SPARSIFIED_AFTER = 0.4  # of the epochs: from there on, the target is the configured one
-_ALPHA_TRAVEL = 6e-4 * 50 * (25_000 // 256)  # the protocol's rate, epochs, and steps an epoch on CIFAR-10: 2.91
+
+
+def _method_default(value: Callable[[Method, dict[str, Any]], Any]) -> Any:
+    """Make a field whose default follows from the method and the settings before it."""
+    return Field(default_factory=lambda settings: value(METHODS[settings["method"]], settings))
 
 
 class SearchConfig(Configuration):
-    """Settings of a search; the defaults are the paper's CIFAR-10 protocol, where it is settled.
+    """Settings of a search; the defaults are the CIFAR-10 protocol of the method's paper, where it is settled.
 
     Attributes:
         space: a search space, see `spaces.SPACES`.
@@ -55,11 +59,11 @@ class SearchConfig(Configuration):
         engines: which of its cells are Engine-cells, counted from 0; `all`; by default the method's choice.
         tau: the temperature of the first and of the last epoch, linear in between; by default the method's.
         epochs: over the two halves of the training set.
-        batch_size: of a weights step, and of an alpha step.
-        warmup_epochs: at the start, in which alpha and beta stay untouched; by default an eighth of all, rounded, for a
-            method with thresholds, since what is dropped early was weighed with untrained convolutions; else none.
+        batch_size: of a weights step, and of an alpha step; by default the method's.
+        warmup_epochs: at the start, in which alpha and beta stay untouched; by default the method's fraction of all,
+            rounded.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
-        alpha_lr: of Adam; by default such that alpha can go as far as in the protocol, see `alpha_rate`.
+        alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`.
         beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
@@ -74,21 +78,21 @@ class SearchConfig(Configuration):
     nodes: Count = Field(default_factory=lambda settings: SPACES[settings["space"]].nodes)
     cells: Annotated[int, Field(ge=3)] = search_default("cells", 8)
     channels: Annotated[int, Field(ge=2)] = search_default("channels", 16)
-    engines: tuple[int, ...] = Field(
-        default_factory=lambda settings: METHODS[settings["method"]].engines(_kinds(settings))
-    )
-    tau: tuple[Positive, Positive] = Field(default_factory=lambda settings: METHODS[settings["method"]].tau)
+    engines: tuple[int, ...] = _method_default(lambda method, settings: method.engines(_kinds(settings)))
+    tau: tuple[Positive, Positive] = _method_default(lambda method, _: method.tau)
     epochs: Count = search_default("epochs", 50)
-    warmup_epochs: Annotated[int, Field(ge=0)] = Field(
-        default_factory=lambda settings: (settings["epochs"] + 4) // 8 if METHODS[settings["method"]].thresholds else 0
+    warmup_epochs: Annotated[int, Field(ge=0)] = _method_default(
+        lambda method, settings: int(method.warmup * settings["epochs"] + 0.5)
     )
-    batch_size: Count = search_default("batch_size", 256)
+    batch_size: Count = _method_default(
+        lambda method, settings: SEARCH_PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size)
+    )
     weights_lr: Positive = Field(default_factory=lambda settings: 0.1 * settings["batch_size"] / 256)
     weights_lr_end: Annotated[float, Field(ge=0)] = 0.001
     alpha_lr: Positive | None = None
     beta_lr: Positive = 0.1
-    target_connections: Annotated[float, Field(ge=0)] = Field(
-        default_factory=lambda settings: 2.0 if METHODS[settings["method"]].thresholds else 0.0
+    target_connections: Annotated[float, Field(ge=0)] = _method_default(
+        lambda method, _: 2.0 if method.thresholds else 0.0
     )
     derive: Literal["step", "epoch", "end"] = "step"
     flip: bool = search_default("flip", True)
@@ -236,7 +240,8 @@ def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 def build_supernet(config: SearchConfig, data: TrainingData, engines: Sequence[int]) -> SuperNet:
     """Build a super-net of the configured size with the Engine-cells given."""
     size = config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem
-    return SuperNet(_space(config), engines, METHODS[config.method].share_features, *size)
+    method = METHODS[config.method]
+    return SuperNet(_space(config), engines, method.share_features, *size, method.partial)
 
 
 def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -> Searcher:
@@ -248,13 +253,13 @@ def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -
 
 
 def alpha_rate(config: SearchConfig, images: int) -> float:
-    """Return alpha's learning rate: the configured one, or 2.91 over the number of alpha steps.
+    """Return alpha's learning rate: the configured one, or the method's `alpha_travel` over the number of alpha steps.
 
     Adam's steps are about as long as its rate, so rate times steps is how far an alpha can go. Left at the protocol's
     rate, a search of few steps would derive from weights that are nearly alike. Ours.
     """
     steps = (config.epochs - config.warmup_epochs) * (images // 2 // config.batch_size)
-    return config.alpha_lr or _ALPHA_TRAVEL / max(1, steps)
+    return config.alpha_lr or METHODS[config.method].alpha_travel / max(1, steps)
 
 
 def _space(config: SearchConfig) -> SearchSpace:
@@ -291,7 +296,7 @@ def _epoch(
     for weights_batch, alpha_batch in zip(batches(halves[0], "weights"), batches(halves[1], "alpha"), strict=True):
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if epoch >= config.warmup_epochs:
-            alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype), alpha_batch[1])
+            alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])
         before, derived = derived, searcher.derive()
         changes += derived != before
         revived += sum(len(set(now) - set(then)) for now, then in _nodes(derived, before))

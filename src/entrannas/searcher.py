@@ -14,6 +14,7 @@ from entrannas.relaxation import entropy, thresholds
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import generator
 from entrannas.spaces import SearchSpace
+from entrannas.unrolled import unrolled_gradients
 
 _CLIP = 5.0
 
@@ -26,7 +27,8 @@ class Searcher:
 
     Attributes:
         alpha: the architecture variables by kind of cell, [edges, K] each, shared by all cells of the kind.
-        beta: the threshold variables by kind of cell, [nodes] each; empty for a method without thresholds.
+        beta: what is learned beside alpha, by kind of cell: threshold variables, [nodes] each, or those of the edges'
+            shares, [edges] each; empty for a method without either.
         tau: the temperature of the relaxation.
         initial: the architecture that is derived from the variables as they were drawn.
         target: the connections a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
@@ -42,35 +44,49 @@ class Searcher:
         beta_lr: float,
         seed: int,
     ) -> None:
-        """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both."""
+        """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
+
+        Thresholds have a rate of their own and no weight decay, shares those of alpha.
+        """
         self.fabric, self.method, self.space = fabric, method, space
         self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         shape = len(space.edges), len(space.operations)
         random = generator("alpha", seed)
         self.alpha = nn.ParameterDict({kind: 1e-3 * torch.randn(shape, generator=random) for kind in space.kinds})
-        kinds = space.kinds if method.thresholds else ()
-        self.beta = nn.ParameterDict({kind: torch.zeros(space.nodes) for kind in kinds})
+        size = space.nodes if method.thresholds else len(space.edges)
+        self.beta = nn.ParameterDict({kind: torch.zeros(size) for kind in space.kinds if method.beta})
         self.alpha.to(fabric.device)
         self.beta.to(fabric.device)
         self.tau = method.tau[0]
         self.target = 0.0
         self.weights_optimizer = torch.optim.SGD(self.supernet.parameters(), lr=0.0, momentum=0.9, weight_decay=3e-4)
-        groups = [{"params": list(self.alpha.values()), "lr": alpha_lr, "weight_decay": 1e-3}]
-        if self.beta:
-            groups.append({"params": list(self.beta.values()), "lr": beta_lr})
+        alphas, betas = list(self.alpha.values()), list(self.beta.values())
+        own = betas if method.thresholds else []
+        groups = [{"params": alphas if own else alphas + betas, "lr": alpha_lr, "weight_decay": 1e-3}]
+        if own:
+            groups.append({"params": own, "lr": beta_lr})
         self.alpha_optimizer = torch.optim.Adam(groups, betas=(0.5, 0.999))
         self.initial = self.derive()
 
     def set_beta_lr(self, lr: float) -> None:
-        """Set the learning rate of beta, where there is any."""
+        """Set the learning rate of the thresholds, where there are any."""
         for group in self.alpha_optimizer.param_groups[1:]:
             group["lr"] = lr
 
     def relax(self) -> dict[str, Tensor]:
-        """Return the weights p of the candidate connections by kind of cell, [edges, K] each."""
+        """Return the weights p of the candidate connections by kind of cell, [edges, K] each; nothing is drawn."""
         beta = dict(self.beta)
         return {
             kind: self.method.relaxation(alpha, beta.get(kind), self.tau, self.space)
+            for kind, alpha in self.alpha.items()
+        }
+
+    def weights_of_step(self) -> dict[str, Tensor]:
+        """Return the weights p that a step goes by: those of `relax`, or a draw, from PyTorch's own generator."""
+        if self.method.draw is None:
+            return self.relax()
+        return {
+            kind: self.method.draw(alpha, -torch.empty_like(alpha).exponential_().log(), self.tau)
             for kind, alpha in self.alpha.items()
         }
 
@@ -82,7 +98,7 @@ class Searcher:
     def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
         """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
-            p = self.relax()
+            p = self.weights_of_step()
         loss, logits = self._loss(images, labels, p, genotype)
         self.weights_optimizer.zero_grad()
         self.fabric.backward(loss)
@@ -90,18 +106,49 @@ class Searcher:
         self.weights_optimizer.step()
         return loss, logits
 
-    def alpha_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
+    def alpha_step(
+        self, images: Tensor, labels: Tensor, genotype: Genotype, weights_batch: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Update alpha and beta on a batch of their half; no weight gets a gradient. Return loss and logits.
 
-        First order: the weights are taken as they are. Nothing before the first Engine-cell enters the graph.
+        First order: the weights are taken as they are. Nothing before the first Engine-cell enters the graph. Second
+        order, for a method that is unrolled: the loss is that of the weights a step ahead, on `weights_batch`.
         """
-        self.supernet.requires_grad_(False)
-        loss, logits = self._loss(images, labels, self.relax(), genotype)
         self.alpha_optimizer.zero_grad()
-        self.fabric.backward(loss + self._pull(genotype))
+        if self.method.unrolled:
+            assert weights_batch is not None
+            loss, logits = self._unrolled_backward((images, labels), weights_batch, genotype)
+        else:
+            self.supernet.requires_grad_(False)
+            loss, logits = self._loss(images, labels, self.weights_of_step(), genotype)
+            objective = loss + self._pull(genotype)
+            if objective.requires_grad:  # not where `none` was drawn all along the way
+                self.fabric.backward(objective)
+            self.supernet.requires_grad_(True)
         self.alpha_optimizer.step()
-        self.supernet.requires_grad_(True)
         return loss, logits
+
+    def _unrolled_backward(
+        self, batch: tuple[Tensor, Tensor], weights_batch: tuple[Tensor, Tensor], genotype: Genotype
+    ) -> tuple[Tensor, Tensor]:
+        """Set the second-order gradients of alpha and beta.
+
+        The passes move batch norm's running statistics, as any do: no step reads them.
+        """
+        ahead: list[tuple[Tensor, Tensor]] = []
+
+        def alpha_loss() -> Tensor:
+            ahead.append(self._loss(*batch, self.relax(), genotype))
+            return ahead[0][0] + self._pull(genotype)
+
+        def weights_loss() -> Tensor:
+            return self._loss(*weights_batch, self.relax(), genotype)[0]
+
+        variables = [*self.alpha.values(), *self.beta.values()]
+        gradients = unrolled_gradients(variables, self.weights_optimizer, weights_loss, alpha_loss)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.grad = gradient
+        return ahead[0]
 
     def _pull(self, genotype: Genotype) -> Tensor | float:
         """`- sum_j beta_j * excess`, with `excess = mean_j |S_j| / target - 1`: what drives sparsity beyond the loss.
@@ -128,7 +175,9 @@ class Searcher:
         return {
             "connections": {kind: [len(node) for node in cell.nodes] for kind, cell in self.derive().cells.items()},
             "entropy": {kind: entropy(p, self.space).tolist() for kind, p in self.relax().items()},
-            "thresholds": {kind: thresholds(beta).tolist() for kind, beta in self.beta.items()},
+            "thresholds": {
+                kind: thresholds(beta).tolist() for kind, beta in self.beta.items() if self.method.thresholds
+            },
         }
 
     def state(self) -> dict[str, Tensor]:

@@ -118,6 +118,8 @@ def test_consistency_of_a_method_that_cuts(entrannas: Entrannas, refused: Callab
     assert 0.5 < entrannas("consistency", "found", "--json").json["dropped_mass"] < 1
     entrannas("search", *SMALL, "--method", "random", "--out", "drawn")
     assert "has no super-net to compare with" in refused("consistency", "drawn")
+    entrannas("search", *SMALL, "--method", "pc-darts", "--out", "partial")
+    assert "has operations of partial channels" in refused("consistency", "partial")
 
 
 @pytest.mark.slow

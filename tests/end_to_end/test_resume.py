@@ -76,8 +76,11 @@ def test_search_killed_and_resumed_equals_never_killed(
     assert "checkpoint.safetensors is damaged" in refused("search", "--out", "killed", "--resume")
 
 
-def test_search_of_the_topology_killed_and_resumed_equals_never_killed(entrannas: Entrannas, tmp_path: Path) -> None:
-    arguments = [*SEARCH, "--method", "entrannas-dst", "--alpha-lr", 0.01]
+@pytest.mark.parametrize("method", ["entrannas-dst", "gdas"])
+def test_search_of_other_methods_killed_and_resumed_equals_never_killed(
+    entrannas: Entrannas, tmp_path: Path, method: str
+) -> None:
+    arguments = [*SEARCH, "--method", method, "--alpha-lr", 0.01]
     entrannas(*arguments, "--out", "whole")
     _kill_in_an_epoch([*arguments, "--out", "killed"], tmp_path / "killed")
     entrannas("search", "--out", "killed", "--resume")
