@@ -438,7 +438,7 @@ def _print_cost(parameters: int, multiply_adds: int) -> None:
 def _print_benchmark(result: Mapping[str, Any]) -> None:
     """Print a row a method: mean, standard deviation and worst seed of test accuracies in percent."""
     print(f"{'':<20}" + "".join(f"{name:<24}" for name in DATASETS.values()) + f"{'seconds':>8}{'peak MB':>9}")
-    print(f"{'':<20}" + f"{'mean   std   worst':<24}" * len(DATASETS))
+    print((f"{'':<20}" + f"{' mean    std  worst':<24}" * len(DATASETS)).rstrip())
     for method, row in result["methods"].items():
         accuracies = (
             f"{row[name]['mean']:5.2f}  {row[name]['std']:5.2f}  {row[name]['worst']:5.2f}" for name in DATASETS

@@ -18,7 +18,7 @@ from entrannas.search import halves
 from entrannas.searched import Fixed, Searched, finished_search
 from entrannas.spaces import SPACES
 
-_BATCH = 250
+_BATCH = 100  # maps of larger batches are memory that is asked of the system each time
 _FOR_STATISTICS = 500
 _FOR_ACCURACY = 1000
 
