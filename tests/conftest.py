@@ -1,11 +1,17 @@
 """What all tests share. Nothing is fetched: the hub is off, and caches go to a folder that the run throws away."""
 
+import csv
 import os
+import random
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from entrannas.nasbench201 import DATASETS, architectures
+
+Rows = list[list[str]]
 
 settings.register_profile("entrannas", deadline=None)  # a busy machine is no failure
 settings.load_profile("entrannas")
@@ -22,3 +28,27 @@ def cifar10() -> Path:
     if not folder.is_dir():
         pytest.skip("CIFAR-10 is not here: set ENTRANNAS_DATA to a folder with cifar10/*.parquet")
     return folder
+
+
+@pytest.fixture(scope="session")
+def nasbench201() -> Path:
+    """Give the table of NAS-Bench-201's accuracies."""
+    path = Path(os.environ.get("ENTRANNAS_DATA", "")) / "nasbench201.csv"
+    if not path.is_file():
+        pytest.skip("NAS-Bench-201's table is not here: set ENTRANNAS_DATA to a folder with nasbench201.csv")
+    return path
+
+
+@pytest.fixture(scope="session")
+def table_rows() -> Rows:
+    """Give a table of the same form with accuracies that are drawn: a header, and a row an architecture."""
+    drawn = random.Random(0)
+    header = ["arch", *(f"{name}_test_200ep" for name in DATASETS)]
+    return [header, *([text, *(f"{drawn.uniform(10, 95):.2f}" for _ in DATASETS)] for text in architectures())]
+
+
+def write_table(path: Path, rows: Rows) -> Path:
+    """Write rows as a CSV file."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path

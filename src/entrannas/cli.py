@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -12,14 +13,17 @@ from typing import Annotated, Any, TypeVar
 import typer
 import yaml
 
+from entrannas.benchmark import BUDGETS, Budget, benchmark
 from entrannas.configuration import Configuration, target_size
 from entrannas.consistency import consistency as run_consistency
 from entrannas.cost import cost
 from entrannas.drawing import save_pictures
 from entrannas.errors import InputError
 from entrannas.genotype import PUBLISHED, Genotype, load_genotype
+from entrannas.nasbench201 import DATASETS
 from entrannas.networks import Stem, build_network
 from entrannas.progress import reporter
+from entrannas.ranking import rank as run_rank
 from entrannas.runs import Run
 from entrannas.runtime import Device, Precision
 from entrannas.search import SearchConfig
@@ -35,6 +39,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Search a network architecture on your images (EnTranNAS, CVPR 2021), train what was found, use it.",
 )
+
+bench_app = typer.Typer(
+    no_args_is_help=True, help="Judge searches by NAS-Bench-201, whose architectures are all trained."
+)
+app.add_typer(bench_app, name="bench")
 
 _DATA = "The data"
 _NETWORK = "The network"
@@ -307,6 +316,76 @@ def show(
         _print_json({"genotype": json.loads(found.to_json())} | asdict(costs))
 
 
+Table = Annotated[
+    Path, _flag(_DATA, "A CSV with NAS-Bench-201's accuracies; docs/guide.md says how to get one.", "--table")
+]
+
+
+@bench_app.command("nasbench201")
+def bench_nasbench201(
+    context: typer.Context,
+    table: Table,
+    data: Annotated[
+        str, typer.Argument(metavar="[DATA]", help="The images to search on.", show_default=True)
+    ] = "uoft-cs/cifar10",
+    methods: Annotated[
+        str, _flag(_LEARNING, "Their names: a,b,c. Those of one operation an edge. Default: entrannas,darts,random.")
+    ] = "entrannas,darts,random",
+    seeds: Annotated[int, _flag(_LEARNING, "Searches a method, of as many seeds. Default: 3.", min=1)] = 3,
+    seed: Annotated[int, _flag(_LEARNING, "The first of them. Default: 0.", min=0)] = 0,
+    budget: Annotated[
+        Budget, _flag(_LEARNING, "small: minutes a search on two cores; full: the benchmark's own. Default: small.")
+    ] = "small",
+    subset: Subset = None,
+    cells: Annotated[int | None, _flag(_NETWORK, "Cells of the super-net. Default: the budget's.")] = None,
+    channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: the budget's.")] = None,
+    epochs: Annotated[int | None, _flag(_LEARNING, "Of a search. Default: the budget's.")] = None,
+    batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: the budget's.")] = None,
+    device: DeviceFlag = None,
+    out: Annotated[Path | None, _flag(_RUN, "A new directory for all. Default: one in runs/.")] = None,
+    resume: Annotated[
+        bool, _flag(_RUN, "Keep the searches in --out that have ended, and go on with the others.", "--resume")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Search in NAS-Bench-201's space, and look up what the derived architectures reach when trained.
+
+    The table is read only after the last search.
+    """
+    if resume and out is None:
+        raise InputError("--resume needs --out: the directory to go on with")
+    given = {name: context.params[name] for name in ("subset", "cells", "channels", "epochs", "batch_size", "device")}
+    settings = {"data": data, **BUDGETS[budget], **{name: value for name, value in given.items() if value is not None}}
+    out = out or Path("runs") / f"bench-nasbench201-{time.strftime('%Y%m%d-%H%M%S')}"
+    result = benchmark(table, methods.split(","), range(seed, seed + seeds), settings, out, resume, reporter)
+    _print_benchmark(result)
+    print(f"\nplot            {out / 'bench.png'}")
+    if as_json:
+        _print_json(result)
+
+
+@bench_app.command("rank")
+def bench_rank(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search in space nasbench201.")],
+    table: Table,
+    samples: Annotated[int, _flag(_RUN, "How many architectures. Default: 200.")] = 200,
+    seed: Annotated[int, _flag(_RUN, "Of the sample. Default: 0.", min=0)] = 0,
+    device: DeviceFlag = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a super-net's order of architectures, each with the super-net's weights, with the trained ones'.
+
+    Leaves a plot and the figures in RUN.
+    """
+    result = run_rank(run, table, samples, seed, device or "auto")
+    print(f"samples         {len(result.genotypes)}")
+    print(f"Kendall tau     {result.kendall:.3f}")
+    print(f"Spearman        {result.spearman:.3f}")
+    print(f"plot            {result.run / 'rank.png'}")
+    if as_json:
+        _print_json(asdict(result) | {"run": str(result.run)})
+
+
 Config = TypeVar("Config", bound=Configuration)
 
 
@@ -356,6 +435,23 @@ def _print_cells(genotype: Genotype) -> None:
 def _print_cost(parameters: int, multiply_adds: int) -> None:
     print(f"parameters      {parameters:,}")
     print(f"multiply-adds   {multiply_adds:,}")
+
+
+def _print_benchmark(result: Mapping[str, Any]) -> None:
+    """Print a row a method: mean, standard deviation and worst seed of test accuracies in percent."""
+    print(f"{'':<20}" + "".join(f"{name:<24}" for name in DATASETS.values()) + f"{'seconds':>8}{'peak MB':>9}")
+    print((f"{'':<20}" + f"{' mean    std  worst':<24}" * len(DATASETS)).rstrip())
+    for method, row in result["methods"].items():
+        accuracies = (
+            f"{row[name]['mean']:5.2f}  {row[name]['std']:5.2f}  {row[name]['worst']:5.2f}" for name in DATASETS
+        )
+        print(
+            f"{method:<20}"
+            + "".join(f"{text:<24}" for text in accuracies)
+            + f"{row['seconds']:>8.0f}{row['peak_memory_bytes'] / 1e6:>9.0f}"
+        )
+    for name, row in (("one random look", result["random_mean"]), ("best of the table", result["optimum"])):
+        print((f"{name:<20}" + "".join(f"{row[data]:5.2f}{'':<19}" for data in DATASETS)).rstrip())
 
 
 def _print_test(result: TrainResult, as_json: bool) -> None:

@@ -1,29 +1,21 @@
 """Consistency: how far a super-net is from the network that it derives."""
 
-import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
+from torch import Tensor
 
-from entrannas.data import Images, Normalisation, TrainingData, load_images, load_training_data, ordered_batches
-from entrannas.errors import InputError
+from entrannas.data import load_images, ordered_batches, plain_batches
+from entrannas.drawing import save_plot
 from entrannas.genotype import Connection, Genotype
-from entrannas.methods import METHODS
-from entrannas.networks import SuperNet
 from entrannas.operations import NONE
-from entrannas.runs import CHECKPOINT, Run, load_tensors
-from entrannas.runtime import Device, start
-from entrannas.search import SearchConfig, build_searcher, build_supernet, halves, temperature
+from entrannas.runtime import Device
+from entrannas.search import halves
+from entrannas.searched import Fixed, Searched, finished_search
 from entrannas.sources import open_source
 from entrannas.spaces import SearchSpace
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 _BATCH = 250
 _FOR_STATISTICS = 5000
@@ -66,49 +58,32 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
     Raises:
         InputError: no search there that has trained a super-net, one of partial channels, or data of other classes.
     """
-    searched = Run.open(Path(run), "search")
-    config = SearchConfig.resolve(searched.read_json("config.json"))
-    history = searched.metrics()
-    if not config.engines:
-        raise InputError(f"{run} has no super-net to compare with: its method, {config.method}, trains none")
-    if METHODS[config.method].partial > 1:
-        raise InputError(f"{run} has operations of partial channels, which no derived network has: see {config.method}")
-    if len(history) < config.epochs:
-        raise InputError(f"{run} has not ended: go on with it first, entrannas search --out {run} --resume")
+    searched, config = finished_search(run)
     source = open_source(data or config.data)
     searched.check_classes(source.classes, data)
-    fabric = start(device, config.precision)
-    trained_on = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
-    held_out = load_images(source.test, trained_on.images.shape, fabric.device)
-
-    searcher = build_searcher(fabric, config, trained_on)
-    searcher.load_state(load_tensors(searched.path / CHECKPOINT)[1])
-    searcher.tau = temperature(config, config.epochs - 1)
+    opened = Searched.load(searched, config, device)
+    images = opened.data.images
+    held_out = load_images(source.test, images.shape, opened.fabric.device)
     with torch.no_grad():
-        p = searcher.relax()
-    genotype = searcher.derive()
-    derived = build_supernet(config, trained_on, engines=())
-    derived.load_state_dict(searcher.supernet.state_dict())
-    derived.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        p = opened.searcher.relax()
+    genotype = opened.searcher.derive()
 
     accuracies = []
-    for supernet in (searcher.supernet, derived):
-        network = _Fixed(supernet, p, genotype)
-        _estimate_statistics(fabric, network, trained_on, halves(trained_on.images.labels, config.seed)[0])
-        accuracies.append(_accuracy(fabric, network, held_out, trained_on.normalisation))
+    for supernet in (opened.searcher.supernet, opened.transit_net()):
+        network = Fixed(supernet, p, genotype)
+        places = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
+        opened.estimate_statistics(network, plain_batches(images, places, _BATCH, opened.data.normalisation))
+        accuracies.append(opened.accuracy(network, ordered_batches(held_out, _BATCH, opened.data.normalisation)))
     result = Consistency(
         run=searched.path,
         supernet_accuracy=accuracies[0],
         derived_accuracy=accuracies[1],
         gap=accuracies[0] - accuracies[1],
-        dropped_mass=dropped_mass(p, genotype, searcher.space),
-        changes=tuple(line["changes"] for line in history),
+        dropped_mass=dropped_mass(p, genotype, opened.searcher.space),
+        changes=tuple(line["changes"] for line in searched.metrics()),
     )
     searched.write_json("consistency.json", asdict(result) | {"run": str(result.run)})
-    for form in ("svg", "png"):
-        content = io.BytesIO()
-        draw(result, config.method).savefig(content, format=form)
-        searched.write(f"consistency.{form}", content.getvalue())
+    save_plot(draw(result, config.method), searched.path, "consistency")
     return result
 
 
@@ -123,35 +98,6 @@ def dropped_mass(p: dict[str, Tensor], genotype: Genotype, space: SearchSpace) -
                     total += weight
                     kept += weight if Connection(i, operation) in connections[j] else 0.0
     return 1 - kept / total
-
-
-class _Fixed(nn.Module):
-    """A super-net with its connection weights and its genotype: a map from images to logits."""
-
-    def __init__(self, supernet: SuperNet, p: dict[str, Tensor], genotype: Genotype) -> None:
-        super().__init__()
-        self.supernet, self.p, self.genotype = supernet, p, genotype
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.supernet(images, self.p, self.genotype)
-        return logits
-
-
-def _estimate_statistics(fabric: "Fabric", network: nn.Module, data: TrainingData, places: Tensor) -> None:
-    """Set batch norm's statistics to the averages over training images as they are, at most 5,000."""
-    batches = data.images.batches(places[:_FOR_STATISTICS].split(_BATCH))
-    with fabric.autocast():
-        update_bn((data.normalisation(images) for images, _ in batches), network)
-
-
-@torch.no_grad()
-def _accuracy(fabric: "Fabric", network: nn.Module, images: Images, normalisation: Normalisation) -> float:
-    network.eval()
-    correct = 0
-    for batch, labels in ordered_batches(images, _BATCH, normalisation):
-        with fabric.autocast():
-            correct += int((network(batch).argmax(dim=1) == labels).sum())
-    return correct / len(images)
 
 
 def draw(result: Consistency, title: str) -> Figure:

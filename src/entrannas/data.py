@@ -267,10 +267,17 @@ def training_batches(
         yield augmentation.cut(normalisation(augmentation.crop(batch, random)), random), labels
 
 
-def ordered_batches(images: Images, batch_size: int, normalisation: Normalisation) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all images in order, as `training_batches` does but unaltered."""
-    for batch, labels in images.batches(torch.arange(len(images)).split(batch_size)):
+def plain_batches(
+    images: Images, places: Tensor, batch_size: int, normalisation: Normalisation
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the images at `places` in order, as `training_batches` does but unaltered."""
+    for batch, labels in images.batches(places.split(batch_size)):
         yield normalisation(batch), labels
+
+
+def ordered_batches(images: Images, batch_size: int, normalisation: Normalisation) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all images in order, unaltered."""
+    return plain_batches(images, torch.arange(len(images)), batch_size, normalisation)
 
 
 @dataclass(frozen=True)

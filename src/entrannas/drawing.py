@@ -1,4 +1,4 @@
-"""Drawing: the picture of a cell genotype.
+"""Drawing: the picture of a cell genotype; and how pictures are written.
 
 The cell reads from left to right: the two input nodes, the intermediate nodes, the output. Every connection has
 a row of its own, and the rows of a node lie below those of the nodes before it. So the picture descends like a
@@ -109,6 +109,18 @@ def save_pictures(genotype: Genotype, folder: Path, prefix: str) -> list[Path]:
             paths.append(folder / f"{prefix}{kind}.{form}")
             write_whole(paths[-1], render_cell(cell, f"{kind} cell", form))
     return paths
+
+
+def save_plot(figure: Figure, folder: Path, name: str) -> None:
+    """Write the plot of a measurement into a folder, as SVG and PNG.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    for form in FORMS:
+        content = io.BytesIO()
+        figure.savefig(content, format=form)
+        write_whole(folder / f"{name}.{form}", content.getvalue())
 
 
 def _draw_node(axes: Axes, centre: Point, name: str) -> None:

@@ -163,7 +163,10 @@ def test_show_a_genotype_for_imagenet(entrannas: Entrannas) -> None:
     assert shown["parameters"] == 4_718_752 and shown["multiply_adds"] == 529_911_552
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["train"], ["evaluate"], ["consistency"], ["show"]])
+COMMANDS = ["search", "train", "evaluate", "consistency", "show", "bench nasbench201", "bench rank", "bench", ""]
+
+
+@pytest.mark.parametrize("command", [command.split() for command in COMMANDS])
 def test_help(command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["entrannas", *command, "--help"])
     with pytest.raises(SystemExit) as ended:
@@ -212,6 +215,11 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
         (["show", "foreign.json"], "unknown operation 'conv_9x9'"),
         (["evaluate", "nowhere"], "no run in nowhere"),
         (["consistency", "nowhere"], "no run in nowhere"),
+        (["bench", "nasbench201", "--table", "nowhere.csv"], "no table nowhere.csv"),
+        (["bench", "nasbench201", "--table", "list.yaml", "--methods", "random,pso"], "there is no method 'pso'"),
+        (["bench", "nasbench201", "--table", "list.yaml", "--resume"], "--resume needs --out"),
+        (["bench", "nasbench201", "--table", "list.yaml", "--out", "single"], "single is not empty"),
+        (["bench", "rank", "nowhere", "--table", "list.yaml"], "no run in nowhere"),
         (["search", "--target-connections", "2"], "method entrannas has no thresholds to pull"),
         (["search", "--derive", "never"], "derive: Input should be 'step', 'epoch' or 'end'"),
     ],

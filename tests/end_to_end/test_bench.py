@@ -1,0 +1,89 @@
+"""Judged by a table with accuracies that are drawn: the commands' wiring, not the searches' worth."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+import entrannas as library
+
+from ..conftest import Rows, write_table
+from .conftest import Entrannas
+
+SMALL = ["--subset", 200, "--epochs", 1, "--channels", 4, "--batch-size", 32]
+DATASETS = ("cifar10", "cifar100", "imagenet16")
+
+
+def _pictures(folder: Path, name: str) -> None:
+    ElementTree.parse(folder / f"{name}.svg")
+    Image.open(folder / f"{name}.png").verify()
+
+
+@pytest.mark.slow
+def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table_rows: Rows, tmp_path: Path) -> None:
+    write_table(tmp_path / "table.csv", table_rows)
+    table = {row[0]: [float(value) for value in row[1:]] for row in table_rows[1:]}
+    bench = ["bench", "nasbench201", "digits", *SMALL, "--table", "table.csv", "--methods", "entrannas,random"]
+    bench += ["--seeds", 2, "--seed", 5, "--out", "bench"]
+    outcome = entrannas(*bench, "--json")
+    found = outcome.json
+    assert list(found["methods"]) == ["entrannas", "random"]
+    for method, row in found["methods"].items():
+        assert set(row) == {*DATASETS, "seconds", "peak_memory_bytes", "genotypes"}
+        assert list(row["genotypes"]) == ["5", "6"] and row["seconds"] > 0 and row["peak_memory_bytes"] > 10**8
+        for seed, text in row["genotypes"].items():
+            assert library.load_genotype(tmp_path / "bench" / f"{method}-{seed}").to_text() == text
+        for column, name in enumerate(DATASETS):
+            first, second = (table[text][column] for text in row["genotypes"].values())
+            assert row[name]["mean"] == pytest.approx((first + second) / 2)
+            assert row[name]["std"] == pytest.approx(abs(first - second) / 2**0.5)
+            assert row[name]["worst"] == min(first, second)
+            assert f"{row[name]['mean']:.2f}" in outcome.out
+    assert found["optimum"] == {name: max(row[i] for row in table.values()) for i, name in enumerate(DATASETS)}
+    assert found["random_mean"]["cifar10"] == pytest.approx(sum(row[0] for row in table.values()) / len(table))
+    assert json.loads((tmp_path / "bench" / "bench.json").read_text()) == found
+    _pictures(tmp_path / "bench", "bench")
+
+    assert "bench is not empty" in refused(*bench)
+    assert "was started with epochs 1, not 2" in refused(*bench, "--epochs", 2, "--resume")
+    (tmp_path / "bench" / "random-6" / "result.json").unlink()
+    again = entrannas(*bench, "--resume", "--json")
+    assert "bench/random-6" in again.err and "entrannas-5" not in again.err, "only what has not ended is run"
+    assert again.json["methods"]["entrannas"] == found["methods"]["entrannas"]
+    assert again.json["methods"]["random"]["genotypes"] == found["methods"]["random"]["genotypes"]
+
+    rank = ["bench", "rank", "bench/entrannas-5", "--table", "table.csv", "--samples", 8]
+    ranked = entrannas(*rank, "--json").json
+    assert set(ranked) == {"run", "kendall", "spearman", "genotypes", "supernet_accuracies", "table_accuracies"}
+    assert ranked["table_accuracies"] == [table[text][0] for text in ranked["genotypes"]] and len(table) > 8
+    assert -1 <= ranked["kendall"] <= 1 and all(0 <= value <= 1 for value in ranked["supernet_accuracies"])
+    assert json.loads((tmp_path / "bench" / "entrannas-5" / "rank.json").read_text()) == ranked
+    assert entrannas(*rank, "--json").json == ranked
+    _pictures(tmp_path / "bench" / "entrannas-5", "rank")
+    assert "trains none" in refused("bench", "rank", "bench/random-5", "--table", "table.csv")
+    (tmp_path / "table.csv").write_text("arch\n")
+    assert "table.csv: it lacks the column cifar10_test_200ep" in refused(*rank)
+
+
+@pytest.mark.slow
+def test_rank_where_an_edge_has_its_own_operations(
+    entrannas: Entrannas, refused: Callable[..., str], table_rows: Rows, tmp_path: Path
+) -> None:
+    write_table(tmp_path / "table.csv", table_rows)
+    small = [*SMALL, "--cells", 3]
+    entrannas("search", *small, "--space", "nasbench201", "--method", "darts", "--out", "found")
+    rank = ["--table", "table.csv", "--samples", 4]
+    assert len(entrannas("bench", "rank", "found", *rank, "--json").json["genotypes"]) == 4
+    entrannas("search", *small, "--nodes", 2, "--out", "other")
+    assert "other searched the space darts of 2 nodes" in refused("bench", "rank", "other", *rank)
+
+
+@pytest.mark.slow
+def test_what_a_search_refuses_in_its_process_is_one_line(entrannas: Entrannas, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("is not read")
+    outcome = entrannas("bench", "nasbench201", "digits", "--table", "table.csv", "--out", "bench", code=2)
+    assert outcome.err == "entrannas: subset 25000 is more than the 1438 training images of digits\n"
+    assert not (tmp_path / "bench").exists()
