@@ -22,6 +22,7 @@ from entrannas.networks import cell_kinds
 from entrannas.runs import Run
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
+METHODS["entrannas-unsteady"] = replace(METHODS["entrannas"], steady=False)
 CELLS = 5
 KINDS = cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -31,12 +32,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Engine-cells all": {"engines": every_cell(KINDS)},
     "features not shared": {"method": "entrannas-unshared"},
     "tau 1 fixed": {"tau": (1.0, 1.0)},
-    "tau 1 to 0.3": {"tau": (1.0, 0.3)},
+    "rate of alpha constant": {"method": "entrannas-unsteady"},
     "derived every epoch": {"derive": "epoch"},
     "derived at the end": {"derive": "end"},
     "entrannas-dst": {"method": "entrannas-dst"},
     "DST, softmax an edge": {"method": "entrannas-dst-edge"},
-    "DST, no pull": {"method": "entrannas-dst", "target_connections": 0.0},
     "random": {"method": "random"},
 }
 assert last_of_each_kind(KINDS) == (3, 4)

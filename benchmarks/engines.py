@@ -73,9 +73,9 @@ def main() -> None:
     searchers, rows = {}, {}
     for name, place in PLACEMENTS.items():
         supernet = SuperNet(SPACES["darts"], place(kinds), row.share_features, options.cells, options.channels, 10, 3)
-        searchers[name] = Searcher(fabric, row, SPACES["darts"], supernet, alpha_lr=0.0, beta_lr=0.0, seed=0)
+        searchers[name] = Searcher(fabric, row, SPACES["darts"], supernet, seed=0)
         rows[name] = {"engines": place(kinds)}
-    genotype = searchers["last of each kind"].derive()  # one genotype for all: alpha_lr is 0, so that it stays
+    genotype = searchers["last of each kind"].derive()  # one genotype for all: its rate is 0, so that it stays
 
     seconds: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in PLACEMENTS}
     for round_ in range(options.rounds + 1):

@@ -1,10 +1,13 @@
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrannas.errors import InputError
 from entrannas.methods import METHODS
-from entrannas.search import SearchConfig, alpha_rate, target
+from entrannas.search import SearchConfig, alpha_rate, search, target
 from entrannas.spaces import SPACES
 
 SPACE = SPACES["darts"].without_none()
@@ -52,6 +55,14 @@ def test_defaults_on_cifar10_are_the_published_ones(
 def test_warmup_of_thresholds_is_an_eighth_rounded_and_leaves_an_epoch(epochs: int) -> None:
     assert SearchConfig.resolve({"method": "entrannas-dst", "epochs": epochs}).warmup_epochs == (epochs + 4) // 8
     assert all(SearchConfig.resolve({"method": m, "epochs": epochs}).warmup_epochs < epochs for m in METHODS)
+
+
+def test_alpha_over_temperature_moves_at_one_pace(tmp_path: Path) -> None:
+    settings = {"data": "digits", "subset": 128, "epochs": 3, "cells": 3, "channels": 2, "alpha_lr": 0.1}
+    for method, pace in (("entrannas", [1.0, 0.55, 0.1]), ("gdas", [1.0, 1.0, 1.0])):
+        search(SearchConfig.resolve(settings | {"method": method}), tmp_path / method)
+        lines = [json.loads(line) for line in (tmp_path / method / "metrics.jsonl").read_text().splitlines()]
+        assert [line["alpha_lr"] for line in lines] == pytest.approx([0.1 * factor for factor in pace])
 
 
 def test_no_target_is_none_at_any_time() -> None:

@@ -21,7 +21,8 @@ def _searcher(method: str = "entrannas", cells: int = 5, space: SearchSpace = DA
     engines = row.engines(cell_kinds(cells, space.inputs))
     space = space.without_none() if row.thresholds else space
     supernet = SuperNet(space, engines, row.share_features, cells, 4, 4, 3, partial=row.partial)
-    searcher = Searcher(start("cpu", "32-true"), row, space, supernet, alpha_lr=0.01, beta_lr=0.1, seed=0)
+    searcher = Searcher(start("cpu", "32-true"), row, space, supernet, seed=0)
+    searcher.set_rates(0.01, 0.1)
     searcher.weights_optimizer.param_groups[0]["lr"] = 0.05
     return searcher
 
@@ -160,7 +161,7 @@ def test_shares_learn_at_alphas_rate_and_thresholds_at_their_own() -> None:
     shares, thresholds = _searcher("pc-darts"), _searcher("entrannas-dst")
     (group,) = shares.alpha_optimizer.param_groups
     assert [tuple(variable.shape) for variable in group["params"]] == [(14, 8), (14, 8), (14,), (14,)]
-    shares.set_beta_lr(0.0)
+    shares.set_rates(0.01, 0.0)
     shares.alpha_step(*BATCH, shares.derive())
     assert group["lr"] == 0.01 and (shares.beta["normal"] != 0).all() and shares.report()["thresholds"] == {}
     assert [group["lr"] for group in thresholds.alpha_optimizer.param_groups] == [0.01, 0.1]

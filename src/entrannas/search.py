@@ -63,7 +63,8 @@ class SearchConfig(Configuration):
         warmup_epochs: at the start, in which alpha and beta stay untouched; by default the method's fraction of all,
             rounded.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
-        alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`.
+        alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`. With
+            `entrannas` it falls as the temperature does.
         beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
@@ -248,8 +249,7 @@ def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -
     """Build what a search starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
     supernet = build_supernet(config, data, config.engines)
-    rates = alpha_rate(config, len(data.images)), config.beta_lr
-    return Searcher(fabric, METHODS[config.method], _space(config), supernet, *rates, config.seed)
+    return Searcher(fabric, METHODS[config.method], _space(config), supernet, config.seed)
 
 
 def alpha_rate(config: SearchConfig, images: int) -> float:
@@ -283,7 +283,9 @@ def _epoch(
     searcher.target = target(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
-    searcher.set_beta_lr(cosine(config.beta_lr, 0.0, epoch / config.epochs))
+    pace = searcher.tau / config.tau[0] if searcher.method.steady else 1.0
+    alpha_lr = alpha_rate(config, len(data.images)) * pace
+    searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
 
     def batches(half: Tensor, name: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -314,7 +316,7 @@ def _epoch(
         "alpha_accuracy": alpha_accuracy,
         "tau": searcher.tau,
         "weights_lr": lr,
-        "alpha_lr": searcher.alpha_optimizer.param_groups[0]["lr"],
+        "alpha_lr": alpha_lr,
         "changes": changes,
         "revived": revived,
         **searcher.report(),

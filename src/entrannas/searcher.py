@@ -40,8 +40,6 @@ class Searcher:
         method: Method,
         space: SearchSpace,
         supernet: SuperNet,
-        alpha_lr: float,
-        beta_lr: float,
         seed: int,
     ) -> None:
         """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
@@ -62,15 +60,15 @@ class Searcher:
         self.weights_optimizer = torch.optim.SGD(self.supernet.parameters(), lr=0.0, momentum=0.9, weight_decay=3e-4)
         alphas, betas = list(self.alpha.values()), list(self.beta.values())
         own = betas if method.thresholds else []
-        groups = [{"params": alphas if own else alphas + betas, "lr": alpha_lr, "weight_decay": 1e-3}]
+        groups = [{"params": alphas if own else alphas + betas, "weight_decay": 1e-3}]
         if own:
-            groups.append({"params": own, "lr": beta_lr})
-        self.alpha_optimizer = torch.optim.Adam(groups, betas=(0.5, 0.999))
+            groups.append({"params": own, "weight_decay": 0.0})
+        self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
         self.initial = self.derive()
 
-    def set_beta_lr(self, lr: float) -> None:
-        """Set the learning rate of the thresholds, where there are any."""
-        for group in self.alpha_optimizer.param_groups[1:]:
+    def set_rates(self, alpha_lr: float, beta_lr: float) -> None:
+        """Set the learning rates of alpha, and of the thresholds, where there are any; 0 at first."""
+        for group, lr in zip(self.alpha_optimizer.param_groups, (alpha_lr, beta_lr), strict=False):
             group["lr"] = lr
 
     def relax(self) -> dict[str, Tensor]:
