@@ -28,7 +28,6 @@ KINDS = cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
 VARIANTS: dict[str, dict[str, Any]] = {
     "entrannas": {},
     "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction"))},
-    "Engine-cells middle": {"engines": (2, 3)},
     "Engine-cells all": {"engines": every_cell(KINDS)},
     "features not shared": {"method": "entrannas-unshared"},
     "tau 1 fixed": {"tau": (1.0, 1.0)},
