@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrannas.derivation import nonzero, strongest
+from entrannas.derivation import nonzero, strongest, strongest_or_none
 from entrannas.genotype import Connection
 from entrannas.relaxation import (
     edge_softmax,
@@ -112,7 +112,8 @@ def test_top2_keeps_the_strongest(alpha: Tensor, tau: float) -> None:
 def test_a_derived_cell_of_nasbench201_is_never_cut(alpha: Tensor, tau: float) -> None:
     """One operation an edge; from the input there is a way to the output; where one was open, nothing is added."""
     p = edge_softmax(alpha, None, tau, NASBENCH)
-    cell = strongest(p, NASBENCH)
+    assert [len(node) for node in strongest(p, NASBENCH).nodes] == [1, 2, 3], "all edges, and none is never chosen"
+    cell = strongest_or_none(p, NASBENCH)
     chosen = {(c.input, j): c.operation for j, node in cell.by_node() for c in node}
     assert len(chosen) == sum(len(node) for node in cell.nodes)
     reached = {0}
@@ -132,7 +133,7 @@ def test_the_likeliest_path_is_opened_by_hand() -> None:
     """`none` is strongest on all edges; 0 -> 1 -> 3 asks for the least: 0.9 * 0.8 beside 0.5 and 0.9 * 0.7 * 0.9."""
     odds = {(0, 1): 0.9, (0, 2): 0.3, (1, 2): 0.7, (0, 3): 0.5, (1, 3): 0.8, (2, 3): 0.9}
     p = torch.tensor([[1.0, 0.1, 0.1, odds[edge], 0.1] for edge in NASBENCH.edges])
-    cell = strongest(p / p.sum(dim=-1, keepdim=True), NASBENCH)
+    cell = strongest_or_none(p / p.sum(dim=-1, keepdim=True), NASBENCH)
     convolution = "nor_conv_3x3"
     assert cell.nodes == ((Connection(0, convolution),), (), (Connection(1, convolution),))
 

@@ -13,44 +13,43 @@ from entrannas.genotype import CellGenotype, Connection
 from entrannas.operations import NONE
 from entrannas.spaces import SearchSpace
 
+Edge = tuple[int, int]
+
 
 def strongest(p: Tensor, space: SearchSpace) -> CellGenotype:
     """Keep on each edge the strongest operation but `none`, and for each node its `edges_kept` strongest edges.
 
-    With two edges kept, DARTS (Liu et al., ICLR 2019, section 2.4). Ties go to the earlier operation and input. A space
-    that keeps all edges drops those on which `none` is the strongest; where that would leave no way from the input to
-    the output, and so a cell that computes nothing, the edges of the `likeliest_path` are kept none the less.
+    DARTS (Liu et al., ICLR 2019, section 2.4). Ties go to the earlier operation and the earlier input.
     """
-    rows = p.tolist()  # one copy from the device, the rest is a hundred numbers
-    none = space.operations.index(NONE) if NONE in space.operations else None
-    candidates = [k for k in range(len(space.operations)) if k != none]
-    best = {edge: max(candidates, key=row.__getitem__) for edge, row in zip(space.edges, rows, strict=True)}
-    strength = {edge: row[best[edge]] for edge, row in zip(space.edges, rows, strict=True)}
-    if space.edges_kept is None and none is not None:
-        odds = {
-            edge: 1.0 if strength[edge] > row[none] else strength[edge] / row[none]
-            for edge, row in zip(space.edges, rows, strict=True)
-        }
-        kept = {edge for edge in space.edges if odds[edge] == 1} | set(likeliest_path(odds, space))
-    else:
-        kept = set()
-        for _, edges in space.incoming():
-            kept |= set(sorted(space.edges[edges], key=lambda edge: -strength[edge])[: space.edges_kept])
-    nodes = [
-        tuple(Connection(i, space.operations[best[i, j]]) for i in range(j) if (i, j) in kept)
-        for j, _ in space.incoming()
-    ]
-    return CellGenotype(tuple(nodes), space.output, space.inputs)
+    best, _ = _strongest(p, space)
+    kept: set[Edge] = set()
+    for _, edges in space.incoming():
+        kept |= set(sorted(space.edges[edges], key=lambda edge: -best[edge][1])[: space.edges_kept])
+    return _cell(best, kept, space)
 
 
-def likeliest_path(odds: dict[tuple[int, int], float], space: SearchSpace) -> tuple[tuple[int, int], ...]:
+def strongest_or_none(p: Tensor, space: SearchSpace) -> CellGenotype:
+    """Where a space keeps all edges, drop those on which `none` is the strongest; elsewhere, as `strongest`.
+
+    NAS-Bench-201 (Dong and Yang, ICLR 2020). Where that would leave no way from the input to the output, and so a cell
+    that computes nothing, the edges of the `likeliest_path` are kept none the less: ours.
+    """
+    best, none = _strongest(p, space)
+    if space.edges_kept is not None or not none:
+        return strongest(p, space)
+    odds = {edge: 1.0 if weight > none[edge] else weight / none[edge] for edge, (_, weight) in best.items()}
+    kept = {edge for edge in space.edges if odds[edge] == 1} | set(likeliest_path(odds, space))
+    return _cell(best, kept, space)
+
+
+def likeliest_path(odds: dict[Edge, float], space: SearchSpace) -> tuple[Edge, ...]:
     """Return the edges of the way from node 0 to the output with the largest product of odds.
 
     The odds of an edge are its strongest operation's weight beside that of `none`, at most 1: where a way is open
     anyway, its product is 1 and nothing is added. Ours.
     """
 
-    def paths(node: int) -> Iterator[tuple[tuple[int, int], ...]]:
+    def paths(node: int) -> Iterator[tuple[Edge, ...]]:
         if node == 0:
             yield ()
         for i in range(node):
@@ -58,6 +57,26 @@ def likeliest_path(odds: dict[tuple[int, int], float], space: SearchSpace) -> tu
                 yield (*path, (i, node))
 
     return max(paths(space.output[-1]), key=lambda path: prod(odds[edge] for edge in path))
+
+
+def _strongest(p: Tensor, space: SearchSpace) -> tuple[dict[Edge, tuple[str, float]], dict[Edge, float]]:
+    """Return by edge the strongest operation but `none` with its weight, and the weight of `none` where it is one."""
+    best, none = {}, {}
+    for edge, row in zip(space.edges, p.tolist(), strict=True):  # one copy from the device; the rest is a few numbers
+        weights = dict(zip(space.operations, row, strict=True))
+        if NONE in weights:
+            none[edge] = weights.pop(NONE)
+        operation = max(weights, key=weights.__getitem__)
+        best[edge] = operation, weights[operation]
+    return best, none
+
+
+def _cell(best: dict[Edge, tuple[str, float]], kept: set[Edge], space: SearchSpace) -> CellGenotype:
+    nodes = [
+        tuple(Connection(i, best[i, j][0]) for i in range(j) if (i, j) in kept)
+        for j in range(space.inputs, space.inputs + space.nodes)
+    ]
+    return CellGenotype(tuple(nodes), space.output, space.inputs)
 
 
 def nonzero(p: Tensor, space: SearchSpace) -> CellGenotype:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from entrannas.derivation import nonzero, strongest
+from entrannas.derivation import nonzero, strongest, strongest_or_none
 from entrannas.genotype import CellGenotype
 from entrannas.relaxation import (
     edge_softmax,
@@ -128,7 +128,7 @@ METHODS = {
     "darts": Method(
         every_cell,
         edge_softmax,
-        strongest,
+        strongest_or_none,
         share_features=False,
         tau=(1.0, 1.0),
         alpha_travel=_travel(3e-4, 50, 64),
@@ -137,7 +137,7 @@ METHODS = {
     "darts-2nd": Method(
         every_cell,
         edge_softmax,
-        strongest,
+        strongest_or_none,
         share_features=False,
         tau=(1.0, 1.0),
         alpha_travel=_travel(3e-4, 50, 64),
@@ -148,7 +148,7 @@ METHODS = {
     "pc-darts": Method(
         every_cell,
         normalised_edge_softmax,
-        strongest,
+        strongest_or_none,
         share_features=False,
         tau=(1.0, 1.0),
         alpha_travel=_travel(6e-4, 35, 256),
@@ -161,7 +161,7 @@ METHODS = {
     "gdas": Method(
         every_cell,
         untempered_edge_softmax,
-        strongest,
+        strongest_or_none,
         share_features=False,
         tau=(10.0, 0.1),
         alpha_travel=_travel(3e-4, 240, 64),
@@ -173,7 +173,7 @@ METHODS = {
     "random": Method(
         no_cell,
         edge_softmax,
-        strongest,
+        strongest_or_none,
         share_features=True,
         tau=(1.0, 1.0),
         alpha_travel=_travel(6e-4, 50, 256),

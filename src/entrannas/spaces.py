@@ -17,7 +17,7 @@ class SearchSpace:
         nodes: intermediate nodes of a cell.
         inputs: nodes before these: 2 for the DARTS family's cells, normal and reduction; 1 for NAS-Bench-201's, all of
             one kind.
-        edges_kept: how many a node keeps, where the derivation cuts; None for all, `none` being an operation then.
+        edges_kept: how many a node keeps where the derivation cuts; None for all.
     """
 
     operations: tuple[str, ...]
