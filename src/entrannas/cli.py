@@ -467,19 +467,21 @@ def _print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value))
 
 
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
+
 def main() -> None:
     """Run the command line; what the user can mend is one line on stderr and exit code 2."""
     try:
         code = app(standalone_mode=False) or 0
     except InputError as error:
         code = _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        print("entrannas: interrupted; --resume goes on after the last whole epoch", file=sys.stderr)
-        code = 130
     except Exception as error:
         if not hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
             raise
         code = _fail(error.format_message())
+    if code == _INTERRUPTED:
+        print("entrannas: interrupted; --resume goes on after the last whole epoch", file=sys.stderr)
     sys.exit(code)
 
 

@@ -25,16 +25,18 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-def _kill_in_an_epoch(arguments: list[object], run: Path) -> None:
-    """Start a run, wait until its first epoch has been saved, and kill it in the next."""
-    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _kill_in_an_epoch(arguments: list[object], run: Path, how: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+    """Start a run, wait until its first epoch has been saved, and kill it in the next. Return exit code and stderr."""
+    command = [*COMMAND, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while not (run / "checkpoint.safetensors").exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.005)
     time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(how)
+    _, error = process.communicate()
     assert len(_metrics(run)) < 3, "the run ended before it was killed"
+    return process.returncode, error
 
 
 def _same(first: Path, second: Path) -> None:
@@ -98,3 +100,10 @@ def test_training_killed_and_resumed_equals_never_killed(
     assert resumed | {"run": "whole"} == whole
     other = ["train", "darts-v1", *TRAIN[2:]]
     assert "was started with another genotype" in refused(*other, "--out", "killed", "--resume")
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, error = _kill_in_an_epoch([*SEARCH, "--out", "run"], tmp_path / "run", signal.SIGINT)
+    assert code == 130
+    assert error.splitlines()[-1] == "entrannas: interrupted; --resume goes on after the last whole epoch"
