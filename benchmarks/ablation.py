@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=2000, help="to search and to train on")
     parser.add_argument("--held-out", type=int, default=2000, help="other training images, to measure on")
+    parser.add_argument("--image-size", type=int, default=16, help="to which images are brought, for the time it saves")
     parser.add_argument("--epochs", type=int, default=6, help="of a search")
     parser.add_argument("--train-epochs", type=int, default=6)
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
@@ -62,7 +63,7 @@ def main() -> None:
         images = images.shuffle(seed=0)
         images.select(range(options.images)).to_parquet(folder / "train.parquet")
         images.select(range(options.images, options.images + options.held_out)).to_parquet(folder / "test.parquet")
-    shared = {"data": str(folder), "cells": CELLS, "batch_size": 64}
+    shared = {"data": str(folder), "image_size": options.image_size, "cells": CELLS, "batch_size": 64}
     searching = shared | {"channels": 8, "epochs": options.epochs}
     training = shared | {
         "channels": 8,
