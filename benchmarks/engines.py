@@ -12,8 +12,7 @@ import statistics
 import time
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
+from measuring import saved_bytes
 
 from entrannas.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.networks import SuperNet, cell_kinds
@@ -38,21 +37,6 @@ PLACEMENTS = {
     "every cell": every_cell,
     "none, two weights steps": no_cell,
 }
-
-
-def saved_bytes(step) -> int:  # type: ignore[no-untyped-def]
-    """Count the bytes of distinct storages that autograd keeps in a step, weights not included."""
-    storages: dict[int, tuple[Tensor, int]] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = tensor, storage.nbytes()  # the tensor keeps its address from being reused
-        return tensor
-
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        step()
-    return sum(size for _, size in storages.values())
 
 
 def main() -> None:

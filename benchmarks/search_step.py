@@ -1,0 +1,189 @@
+"""What a search step costs: methods beside one another, and beside the training of the network that they derive.
+
+A search step is a weights step and an alpha step. All rows run in one process, in turn, round after round; each round
+draws a cell, which all rows of the round derive, and ratios are medians of the rounds' ratios. The images are noise:
+the cost does not depend on them.
+
+`darts` is this project's row, with the layout and the care of all others: no weight's gradient in the alpha step.
+`darts-plain` is DARTS as its authors' code has it: contiguous layout, all gradients in both steps. `entrannas-dst` is
+measured with the drawn cell as its live graph, as after its sparsification; its dense first epochs cost more. `floor`
+is the super-net of Transit-cells alone: its weights step is a training step of the derived network, and two of them see
+as many images as a search step.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from measuring import multiply_adds, peak_bytes, saved_bytes
+from torch import Tensor
+
+from entrannas.genotype import Genotype
+from entrannas.methods import METHODS, Method, no_cell
+from entrannas.networks import SuperNet, cell_kinds
+from entrannas.runtime import start
+from entrannas.searcher import Searcher
+from entrannas.spaces import SPACES, SearchSpace
+
+SPACE = SPACES["darts"]
+
+
+class PlainSearcher(Searcher):
+    """Contiguous tensors, and all gradients in the alpha step."""
+
+    def alpha_step(
+        self, images: Tensor, labels: Tensor, genotype: Genotype, weights_batch: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Update alpha; the weights get gradients that nobody uses."""
+        loss, logits = self._loss(images, labels, self.relax(), genotype)
+        self.alpha_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.alpha_optimizer.step()
+        return loss, logits
+
+
+ROWS: dict[str, Method] = {
+    "entrannas": METHODS["entrannas"],
+    "entrannas-dst": METHODS["entrannas-dst"],
+    "darts": METHODS["darts"],
+    "darts-plain": METHODS["darts"],
+    "floor": replace(METHODS["entrannas"], engines=no_cell),
+}
+
+
+def draw(seed: int) -> dict[str, Tensor]:
+    """Draw an alpha by kind from which the top-2 rule derives a uniform draw of cells."""
+    random = torch.Generator().manual_seed(seed)
+    return {kind: torch.randn(len(SPACE.edges), len(SPACE.operations), generator=random) for kind in SPACE.kinds}
+
+
+def adopt(searcher: Searcher, alpha: dict[str, Tensor], genotype: Genotype) -> None:
+    """Give a searcher that alpha; one with thresholds, an alpha whose live connections are the genotype's."""
+    space = searcher.space
+    for kind, cell in genotype.cells.items():
+        values = alpha[kind]
+        if searcher.method.thresholds:
+            kept = {(c.input, j, c.operation) for j, node in cell.by_node() for c in node}
+            values = torch.tensor(
+                [[0.0 if (i, j, o) in kept else -9.0 for o in space.operations] for i, j in space.edges]
+            )
+        searcher.alpha[kind].data.copy_(values)
+    assert searcher.derive() == genotype
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=8)
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help=",".join(ROWS))
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    options = parser.parse_args()
+
+    torch.manual_seed(0)
+    fabric = start("auto", "32-true")
+    images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device)
+    labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
+    rows = {name: build(name, fabric, options.cells, options.channels) for name in options.rows}
+    inputs = {name: images if name == "darts-plain" else images.to(memory_format=torch.channels_last) for name in rows}
+    reference = build("entrannas", fabric, options.cells, options.channels)
+
+    seconds: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in rows}
+    figures: dict[str, dict[str, float]] = {name: {} for name in rows}
+    for round_ in range(options.rounds + 1):
+        alpha = draw(max(0, round_ - 1))
+        for kind, values in alpha.items():
+            reference.alpha[kind].data.copy_(values)
+        genotype = reference.derive()
+        for name, searcher in rows.items():
+            adopt(searcher, alpha, genotype)
+            for step in ("weights", "alpha") if name != "floor" else ("weights",):
+                run = partial(getattr(searcher, f"{step}_step"), inputs[name], labels, genotype)
+                if round_ == 0:
+                    run()
+                    figures[name][f"{step}_saved_bytes"] = saved_bytes(run)
+                    figures[name][f"{step}_peak_bytes"] = peak_bytes(run)
+                    figures[name][f"{step}_multiply_adds"] = multiply_adds(run)
+                    continue
+                began = time.perf_counter()
+                run()
+                if fabric.device.type == "cuda":
+                    torch.cuda.synchronize()
+                seconds[name][step].append(time.perf_counter() - began)
+    for name, steps in seconds.items():
+        for step, values in steps.items():
+            if values:
+                figures[name][f"{step}_seconds"] = statistics.median(values)
+        figures[name]["seconds"] = statistics.median(whole(steps))
+
+    print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
+    print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(f"{'seconds':<15}{'weights step':>18}{'alpha step':>18}{'search step':>18}")
+    for name, steps in seconds.items():
+        columns = [spread(steps["weights"]), spread(steps["alpha"]), spread(whole(steps))]
+        print(f"{name:<15}" + "".join(f"{column:>18}" for column in columns))
+    print(f"{'a step':<15}{'saved, GB':>18}{'peak, GB':>18}{'multiply-adds, G':>18}   weights / alpha")
+    for name, measured in figures.items():
+        columns = []
+        for what in ("saved_bytes", "peak_bytes", "multiply_adds"):
+            pair = [measured.get(f"{step}_{what}") for step in ("weights", "alpha")]
+            columns.append(" / ".join("-" if value is None else f"{value / 1e9:.2f}" for value in pair))
+        print(f"{name:<15}" + "".join(f"{column:>18}" for column in columns))
+    ratios = {} if set(rows) != set(ROWS) else all_ratios(seconds, figures)
+    for name, ratio in ratios.items():
+        print(f"{name:<24}{ratio:>8.3f}   1 / {1 / ratio:.1f}")
+    if options.json:
+        print(json.dumps({"rows": figures, "ratios": ratios}))
+
+
+def build(name: str, fabric, cells: int, channels: int) -> Searcher:  # type: ignore[no-untyped-def]
+    """Build the searcher of a row."""
+    method = ROWS[name]
+    space: SearchSpace = SPACE.without_none() if method.thresholds else SPACE
+    supernet = SuperNet(space, method.engines(cell_kinds(cells)), method.share_features, cells, channels, 10, 3)
+    searcher = (PlainSearcher if name == "darts-plain" else Searcher)(fabric, method, space, supernet, seed=0)
+    if name == "darts-plain":
+        searcher.supernet.to(memory_format=torch.contiguous_format)
+    return searcher
+
+
+def whole(steps: dict[str, list[float]]) -> list[float]:
+    """Return the seconds of each round's search step; the floor's is two weights steps."""
+    alphas = steps["alpha"] or steps["weights"]
+    return [weights + alpha for weights, alpha in zip(steps["weights"], alphas, strict=True)]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, and the lowest and highest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "-"
+
+
+def all_ratios(seconds: dict[str, dict[str, list[float]]], figures: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the ratios: of seconds, the median over the rounds; of bytes saved, those of one cell."""
+
+    def of(one: str, other: str) -> float:
+        return statistics.median(a / b for a, b in zip(whole(seconds[one]), whole(seconds[other]), strict=True))
+
+    def saved(name: str, step: str) -> float:
+        return figures[name][f"{step}_saved_bytes"]
+
+    return {
+        "entrannas/darts-plain": of("entrannas", "darts-plain"),
+        "entrannas/darts": of("entrannas", "darts"),
+        "entrannas/floor": of("entrannas", "floor"),
+        "entrannas-dst/entrannas": of("entrannas-dst", "entrannas"),
+        "bytes_weights/darts": saved("entrannas", "weights") / saved("darts", "weights"),
+        "bytes_alpha/darts": saved("entrannas", "alpha") / saved("darts", "alpha"),
+        "bytes/floor": max(saved("entrannas", step) for step in ("weights", "alpha")) / saved("floor", "weights"),
+    }
+
+
+if __name__ == "__main__":
+    main()
