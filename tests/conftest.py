@@ -17,7 +17,7 @@ settings.register_profile("entrannas", deadline=None)  # a busy machine is no fa
 settings.load_profile("entrannas")
 
 _CACHE = tempfile.TemporaryDirectory(prefix="entrannas-tests-")
-os.environ["HF_HOME"] = _CACHE.name
+os.environ["HF_HOME"] = os.environ["XDG_CACHE_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 

@@ -300,3 +300,37 @@ def test_batches_shuffle_and_leave_what_does_not_fill_one() -> None:
     assert not torch.equal(batches[0][0], other[0][0])
     ((all_images, _),) = training_batches(learned.images, places, 64, *plain, generator("a"))
     assert len(all_images) == 50
+
+
+def test_decoded_images_are_kept_until_their_files_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(data_module, "_WORTH_KEEPING", 10)
+    folder = str(_folders(tmp_path / "images", {"cat": 9, "dog": 8}))
+    split = open_source(folder).train
+
+    def load() -> torch.Tensor:
+        images = load_images(open_source(folder).train, (3, 10, 12), CPU)
+        assert isinstance(images, ResidentImages)
+        return images.images
+
+    decoded = load()
+    (kept,) = (tmp_path / "cache" / "entrannas").iterdir()
+    with monkeypatch.context() as context:
+        context.setattr(data_module, "decode", None)  # nothing is decoded again
+        assert torch.equal(load(), decoded)
+    kept.write_bytes(kept.read_bytes()[:100])  # a damaged file is written anew
+    assert torch.equal(load(), decoded) and torch.equal(load(), decoded)
+
+    path = Path(split.reader.name(int(split.indices[0])))
+    Image.new("RGB", (12, 10), "red").save(path)
+    assert not torch.equal(load(), decoded)
+    load_training_data(folder, 12, None, 0, CPU)
+    assert len(list((tmp_path / "cache" / "entrannas").iterdir())) == 2  # a subset is not kept
+
+
+def test_decoding_goes_on_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(data_module, "_WORTH_KEEPING", 10)
+    source = open_source(str(_folders(tmp_path / "images", {"cat": 9, "dog": 8})))
+    assert len(load_images(source.train, (3, 10, 12), CPU)) == len(source.train)

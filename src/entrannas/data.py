@@ -1,14 +1,17 @@
 """Images ready for training: decoded, on the device, in seeded batches, augmented and normalised there.
 
-What fits is decoded once and kept as uint8 on the device; what does not is decoded by worker processes as it is
-needed. Behind that, both go the same way, a batch at a time.
+What fits is decoded once, kept as uint8 on the device, and in the user's cache for the next time; what does not is
+decoded by worker processes as it is needed. Behind that, both go the same way, a batch at a time.
 """
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median_low
 from typing import Any
 
@@ -16,11 +19,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from entrannas.errors import InputError
+from entrannas.files import write_whole
 from entrannas.sources import Split, balanced_order, open_source
 
 Shape = tuple[int, int, int]
@@ -29,6 +35,7 @@ Shape = tuple[int, int, int]
 _SURVEYED = 2000
 _LARGEST_SIDE = 224
 _FITS = 0.125
+_WORTH_KEEPING = 1000  # images
 
 
 def survey(split: Split, image_size: int | None) -> Shape:
@@ -139,13 +146,21 @@ class _Decoded(Dataset[tuple[Tensor, Tensor] | InputError]):
 class ResidentImages(Images):
     """All images decoded, on the device."""
 
-    def __init__(self, stream: StreamedImages) -> None:
-        super().__init__(stream.decoded.split, stream.shape)
-        self.images = torch.empty(len(self), *stream.shape, dtype=torch.uint8, device=stream.device)
+    def __init__(self, stream: StreamedImages, keep: bool) -> None:
+        split = stream.decoded.split
+        super().__init__(split, stream.shape)
+        kept = _kept_at(split, stream.shape) if keep else None
+        images = _read_kept(kept)
+        if images is None:
+            images = torch.empty(len(self), *stream.shape, dtype=torch.uint8)
+            places = torch.arange(len(self)).split(500)
+            for place, (decoded, _) in zip(places, stream.batches(places), strict=True):
+                images[place[0] : place[-1] + 1] = decoded
+            if kept is not None:
+                with suppress(InputError):  # it is a convenience: a full disk must not end a search
+                    write_whole(kept, save({"images": images}))
+        self.images = images.to(stream.device)
         self.device_labels = self.labels.to(stream.device)
-        places = torch.arange(len(self)).split(500)
-        for place, (images, _) in zip(places, stream.batches(places), strict=True):
-            self.images[place[0] : place[-1] + 1] = images
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Gather on the device."""
@@ -154,8 +169,28 @@ class ResidentImages(Images):
             yield self.images[there], self.device_labels[there]
 
 
-def load_images(split: Split, shape: Shape, device: torch.device) -> Images:
+def _kept_at(split: Split, shape: Shape) -> Path | None:
+    """Choose the file in the user's cache for the decoded images of a split; None where that is not worth it."""
+    if len(split) < _WORTH_KEEPING or (identity := split.reader.identity()) is None:
+        return None
+    key = hashlib.sha256(repr((identity, shape, split.indices.tolist())).encode()).hexdigest()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "entrannas", f"{key[:32]}.safetensors")
+
+
+def _read_kept(path: Path | None) -> Tensor | None:
+    if path is None:
+        return None
+    try:
+        return load(path.read_bytes())["images"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+
+
+def load_images(split: Split, shape: Shape, device: torch.device, keep: bool = True) -> Images:
     """Load a split: on the device if it takes at most an eighth of its memory, else streamed.
+
+    What is decoded for the device is kept in the user's cache for the next time, unless `keep` is false.
 
     Raises:
         InputError: an image is damaged; the message names it.
@@ -163,7 +198,7 @@ def load_images(split: Split, shape: Shape, device: torch.device) -> Images:
     workers = min(os.cpu_count() or 1, len(split) // 1000)  # a process is not worth its start for fewer
     stream = StreamedImages(split, shape, device, workers)
     fits = len(split) * shape[0] * shape[1] * shape[2] <= _FITS * _memory(device)
-    return ResidentImages(stream) if fits else stream
+    return ResidentImages(stream, keep) if fits else stream
 
 
 def _memory(device: torch.device) -> int:
@@ -330,5 +365,5 @@ def load_training_data(
         split = split.select(balanced_order(split.labels, "subset", seed)[:count])
     if len(split) < 4:
         raise InputError(f"{len(split)} training images are too few: give at least four")
-    images = load_images(split, survey(split, image_size), device)
+    images = load_images(split, survey(split, image_size), device, keep=subset is None)  # subsets are many
     return TrainingData(images, source.classes, measure_normalisation(images))

@@ -36,6 +36,10 @@ class Reader(ABC):
     def name(self, index: int) -> str:
         """Name an image as its owner would find it."""
 
+    def identity(self) -> str | None:
+        """Tell what is read, so that other images have another identity; None for what need not be kept decoded."""
+        return None
+
 
 @dataclass(frozen=True)
 class Split:
@@ -137,6 +141,10 @@ class _FileReader(Reader):
     def name(self, index: int) -> str:
         return str(self.paths[index])
 
+    def identity(self) -> str:
+        files = ((path.resolve(), path.stat()) for path in self.paths)
+        return repr([(str(path), status.st_size, status.st_mtime_ns) for path, status in files])
+
 
 def _images_by_class(root: Path) -> dict[str, list[Path]]:
     found = {}
@@ -182,6 +190,9 @@ class _TableReader(Reader):
 
     def name(self, index: int) -> str:
         return f"in row {index} of {self.table_name}"
+
+    def identity(self) -> str:
+        return f"{self.table._fingerprint} {self.column}"  # of its files and of all that was done to them
 
 
 def _table(data: str, location: str) -> Source:
