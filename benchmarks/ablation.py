@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction"))},
     "Engine-cells all": {"engines": every_cell(KINDS)},
     "features not shared": {"method": "entrannas-unshared"},
+    "no warm-up": {"warmup_epochs": 0},
     "tau 1 fixed": {"tau": (1.0, 1.0)},
     "rate of alpha constant": {"method": "entrannas-unsteady"},
     "derived every epoch": {"derive": "epoch"},

@@ -99,6 +99,7 @@ METHODS = {
         steady=True,
         alpha_travel=_travel(6e-4, 50, 256),
         batch_size=256,
+        warmup=1 / 4,
     ),
     # The same with learnable thresholds; the two rows differ in what competes: all that arrives at a node, or an edge.
     # What is dropped early was weighed with untrained convolutions, hence the warm-up.
