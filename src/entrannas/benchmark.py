@@ -3,14 +3,16 @@
 The table is read only when all searches have ended, so that nothing can be tuned on it.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from statistics import fmean, stdev
+from threading import Thread
 from typing import Any, Literal
 
 import torch
@@ -168,12 +170,20 @@ def _search(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) ->
 
 
 def _measured(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) -> Ended:
-    """Search, in this process alone, and keep its peak memory beside the result."""
+    """Search, in this process alone, and keep its peak memory beside the result. It ends where its parent is killed."""
+    Thread(target=_end_with_parent, daemon=True).start()
     search(config, run.path, resume=Run.find(run.path) is not None, reporter=reporter())
     run.write_json(_PEAK, {"peak_memory_bytes": _peak_memory(config)})
     ended = Ended.read(run)
     assert ended is not None
     return ended
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # files are written whole, so this may happen at any time
 
 
 def _peak_memory(config: SearchConfig) -> int:

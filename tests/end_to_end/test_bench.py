@@ -1,6 +1,8 @@
 """Judged by a table with accuracies that are drawn: the commands' wiring, not the searches' worth."""
 
 import json
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +13,7 @@ from PIL import Image
 import entrannas as library
 
 from ..conftest import Rows, write_table
-from .conftest import Entrannas
+from .conftest import COMMAND, Entrannas
 
 SMALL = ["--subset", 200, "--epochs", 1, "--channels", 4, "--batch-size", 32]
 DATASETS = ("cifar10", "cifar100", "imagenet16")
@@ -66,6 +68,26 @@ def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table
     assert "trains none" in refused("bench", "rank", "bench/random-5", "--table", "table.csv")
     (tmp_path / "table.csv").write_text("arch\n")
     assert "table.csv: it lacks the column cifar10_test_200ep" in refused(*rank)
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_the_benchmark_that_started_it(
+    table_rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "table.csv", table_rows)
+    bench = ["bench", "nasbench201", "digits", *SMALL, "--epochs", 1000, "--table", "table.csv", "--out", "bench"]
+    metrics = tmp_path / "bench" / "entrannas-0" / "metrics.jsonl"
+    process = subprocess.Popen([*COMMAND, *map(str, bench)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not metrics.exists():
+        assert process.poll() is None, "the benchmark ended before it could be killed"
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    after = metrics.read_bytes()
+    time.sleep(2)
+    assert metrics.read_bytes() == after
 
 
 @pytest.mark.slow

@@ -1,0 +1,80 @@
+"""All that is measured on a GPU: the benchmarks of a step, and a whole search on CIFAR-10 by the protocol.
+
+It can be stopped at any time and started again: what has been measured is kept in --out, and the search goes on after
+its last whole epoch. After --minutes it stops by itself, and says so. `gpu.json` in --out has what was measured.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from entrannas.files import write_whole
+
+HERE = Path(__file__).parent
+BENCHMARKS = ("search_step", "engines", "scaling", "data")
+COMMAND = Path(sys.executable).with_name("entrannas")
+
+
+def main() -> int:
+    """Measure what is not measured yet; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a directory of CIFAR-10 as parquet files, or uoft-cs/cifar10")
+    parser.add_argument("--out", type=Path, default=Path("runs/gpu"))
+    parser.add_argument("--minutes", type=float, default=9.0, help="stop after so many, to be started again")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("no CUDA device is visible to PyTorch: nothing was measured")
+        return 0
+
+    ends = time.monotonic() + 60 * options.minutes
+    path = options.out / "gpu.json"
+    figures: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    figures["device"] = {"name": torch.cuda.get_device_name(), "torch": torch.__version__, "cuda": torch.version.cuda}
+
+    def run(command: list[object]) -> str | None:
+        """Run a command within the time left; return its last line, or None if it was stopped."""
+        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
+        try:
+            output, _ = process.communicate(timeout=max(1.0, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            return None
+        if process.returncode:
+            raise SystemExit(f"{command[1]} failed")
+        return output.splitlines()[-1]
+
+    for name in BENCHMARKS:
+        if name not in figures:
+            more = {"data": [options.data], "scaling": ["--plot", options.out / "scaling.png"]}.get(name, [])
+            line = run([sys.executable, HERE / f"{name}.py", *more, "--json"])
+            if line is None:
+                return _stopped(name)
+            figures[name] = json.loads(line)
+            write_whole(path, json.dumps(figures, indent=2).encode())
+    if "search" not in figures:
+        there = (options.out / "search/config.json").exists()
+        resume = ["--resume"] if there else []
+        line = run([COMMAND, "search", options.data, "--out", options.out / "search", *resume, "--json"])
+        if line is None:
+            return _stopped("search")
+        figures["search"] = json.loads(line)
+        write_whole(path, json.dumps(figures, indent=2).encode())
+    print(f"all is measured: {path}")
+    return 0
+
+
+def _stopped(name: str) -> int:
+    print(f"stopped in {name}: start again to go on")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
