@@ -22,7 +22,7 @@ from entrannas.networks import cell_kinds
 from entrannas.runs import Run
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
-METHODS["entrannas-unsteady"] = replace(METHODS["entrannas"], steady=False)
+METHODS["entrannas-restless"] = replace(METHODS["entrannas"], settling=False)
 CELLS = 5
 KINDS = cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "features not shared": {"method": "entrannas-unshared"},
     "no warm-up": {"warmup_epochs": 0},
     "tau 1 fixed": {"tau": (1.0, 1.0)},
-    "rate of alpha constant": {"method": "entrannas-unsteady"},
+    "rate of alpha constant": {"method": "entrannas-restless"},
     "derived every epoch": {"derive": "epoch"},
     "derived at the end": {"derive": "end"},
     "entrannas-dst": {"method": "entrannas-dst"},

@@ -33,7 +33,7 @@ class Method:
         share_features: whether an operation is computed once a source node, or once an edge.
         tau: the temperature of the first and of the last epoch, linear in between.
         alpha_travel: how far alpha can go by the published protocol: its rate times the number of its steps.
-        steady: whether alpha's rate falls as the temperature does, so that alpha / tau moves at one pace.
+        settling: whether alpha's rate falls to 0 along a cosine, as the weights' does, so that the search settles.
         batch_size: images of a step by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
         beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
@@ -51,7 +51,7 @@ class Method:
     tau: tuple[float, float]
     alpha_travel: float
     batch_size: int
-    steady: bool = False
+    settling: bool = False
     warmup: float = 0.0
     beta: Literal["thresholds", "shares"] | None = None
     draw: Callable[[Tensor, Tensor, float], Tensor] | None = None
@@ -96,7 +96,7 @@ METHODS = {
         strongest,
         share_features=True,
         tau=(1.0, 0.1),
-        steady=True,
+        settling=True,
         alpha_travel=_travel(6e-4, 50, 256),
         batch_size=256,
         warmup=1 / 4,

@@ -64,7 +64,7 @@ class SearchConfig(Configuration):
             rounded.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
         alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`. With
-            `entrannas` it falls as the temperature does.
+            `entrannas` it falls to 0 along a cosine.
         beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
@@ -283,8 +283,9 @@ def _epoch(
     searcher.target = target(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
-    pace = searcher.tau / config.tau[0] if searcher.method.steady else 1.0
-    alpha_lr = alpha_rate(config, len(data.images)) * pace
+    alpha_lr = alpha_rate(config, len(data.images))
+    if searcher.method.settling:
+        alpha_lr = cosine(alpha_lr, 0.0, epoch / config.epochs)
     searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
 
