@@ -29,13 +29,13 @@ def test_defaults_of_a_method_with_thresholds() -> None:
     config = SearchConfig.resolve({"method": "entrannas-dst", "epochs": 50})
     assert (config.target_connections, config.warmup_epochs) == (2.0, 6)
     config = SearchConfig.resolve({"method": "entrannas", "epochs": 50})
-    assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
+    assert (config.target_connections, config.warmup_epochs) == (0.0, 13)
 
 
 @pytest.mark.parametrize(
     ("method", "batch_size", "weights_lr", "warmup", "epochs", "published"),
     [
-        ("entrannas", 256, 0.1, 0, 50, 6e-4),
+        ("entrannas", 256, 0.1, 13, 50, 6e-4),
         ("darts", 64, 0.025, 0, 50, 3e-4),
         ("darts-2nd", 64, 0.025, 0, 50, 3e-4),
         ("pc-darts", 256, 0.1, 15, 50, 6e-4),

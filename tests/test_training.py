@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from entrannas.configuration import Configuration
 from entrannas.errors import InputError
 from entrannas.learning import cosine
+from entrannas.methods import METHODS
 from entrannas.search import SearchConfig, alpha_rate
 from entrannas.training import TrainConfig, learning_rate
 
@@ -25,7 +26,7 @@ def test_search_defaults_are_the_protocol() -> None:
 def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> None:
     config = SearchConfig.resolve({"method": method, "data": "a", "epochs": 6, "batch_size": 64})
     steps = (6 - config.warmup_epochs) * 15
-    assert alpha_rate(config, 2000) * steps == pytest.approx(6e-4 * 50 * 97)
+    assert alpha_rate(config, 2000) * steps == pytest.approx(METHODS[method].alpha_travel)
     assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000) == 0.5
 
 
