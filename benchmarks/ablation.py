@@ -22,7 +22,7 @@ from entrannas.networks import cell_kinds
 from entrannas.runs import Run
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
-METHODS["entrannas-restless"] = replace(METHODS["entrannas"], settling=False)
+METHODS["entrannas-restless"] = replace(METHODS["entrannas"], alpha_schedule="constant")
 CELLS = 5
 KINDS = cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction"))},
     "Engine-cells all": {"engines": every_cell(KINDS)},
     "features not shared": {"method": "entrannas-unshared"},
-    "no warm-up": {"warmup_epochs": 0},
+    "warm-up of a quarter": {"warmup_epochs": 2},
     "tau 1 fixed": {"tau": (1.0, 1.0)},
     "rate of alpha constant": {"method": "entrannas-restless"},
     "derived every epoch": {"derive": "epoch"},

@@ -29,13 +29,13 @@ def test_defaults_of_a_method_with_thresholds() -> None:
     config = SearchConfig.resolve({"method": "entrannas-dst", "epochs": 50})
     assert (config.target_connections, config.warmup_epochs) == (2.0, 6)
     config = SearchConfig.resolve({"method": "entrannas", "epochs": 50})
-    assert (config.target_connections, config.warmup_epochs) == (0.0, 13)
+    assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
 
 
 @pytest.mark.parametrize(
     ("method", "batch_size", "weights_lr", "warmup", "epochs", "published"),
     [
-        ("entrannas", 256, 0.1, 13, 50, 6e-4),
+        ("entrannas", 256, 0.1, 0, 50, 6e-4),
         ("darts", 64, 0.025, 0, 50, 3e-4),
         ("darts-2nd", 64, 0.025, 0, 50, 3e-4),
         ("pc-darts", 256, 0.1, 15, 50, 6e-4),
@@ -51,18 +51,31 @@ def test_defaults_on_cifar10_are_the_published_ones(
     assert SearchConfig.resolve({"data": "digits", "method": method}).batch_size == 32
 
 
+def test_a_space_may_change_a_method_s_defaults() -> None:
+    config = SearchConfig.resolve({"data": "cifar10", "space": "nasbench201"})
+    assert (config.nodes, config.warmup_epochs, config.engines) == (3, 13, (7,))
+    assert alpha_rate(config, 50_000) == pytest.approx(6e-4)
+
+
 @given(st.integers(1, 1000))
 def test_warmup_of_thresholds_is_an_eighth_rounded_and_leaves_an_epoch(epochs: int) -> None:
     assert SearchConfig.resolve({"method": "entrannas-dst", "epochs": epochs}).warmup_epochs == (epochs + 4) // 8
     assert all(SearchConfig.resolve({"method": m, "epochs": epochs}).warmup_epochs < epochs for m in METHODS)
 
 
-def test_alpha_settles_by_a_cosine(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "space", "pace"),
+    [
+        ("entrannas", "darts", [1.0, 0.55, 0.1]),
+        ("entrannas", "nasbench201", [1.0, 0.75, 0.25]),
+        ("gdas", "darts", [1.0, 1.0, 1.0]),
+    ],
+)
+def test_alpha_s_rate_over_the_epochs(method: str, space: str, pace: list[float], tmp_path: Path) -> None:
     settings = {"data": "digits", "subset": 128, "epochs": 3, "cells": 3, "channels": 2, "alpha_lr": 0.1}
-    for method, pace in (("entrannas", [1.0, 0.75, 0.25]), ("gdas", [1.0, 1.0, 1.0])):
-        search(SearchConfig.resolve(settings | {"method": method}), tmp_path / method)
-        lines = [json.loads(line) for line in (tmp_path / method / "metrics.jsonl").read_text().splitlines()]
-        assert [line["alpha_lr"] for line in lines] == pytest.approx([0.1 * factor for factor in pace])
+    search(SearchConfig.resolve(settings | {"method": method, "space": space}), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["alpha_lr"] for line in lines] == pytest.approx([0.1 * factor for factor in pace])
 
 
 def test_no_target_is_none_at_any_time() -> None:

@@ -26,7 +26,7 @@ from entrannas.data import Augmentation, TrainingData, load_training_data, train
 from entrannas.drawing import save_pictures
 from entrannas.genotype import Connection, Genotype
 from entrannas.learning import Tally, cosine, set_lr
-from entrannas.methods import METHODS, Method
+from entrannas.methods import METHODS, Method, method_in
 from entrannas.networks import SuperNet, build_network, cell_kinds
 from entrannas.progress import Reporter
 from entrannas.runs import Run
@@ -44,7 +44,7 @@ _SPARSIFIED_AFTER = 0.4  # of the epochs: from there on, the target is the confi
 
 def _method_default(value: Callable[[Method, dict[str, Any]], Any]) -> Any:
     """Make a field whose default follows from the method and the settings before it."""
-    return Field(default_factory=lambda settings: value(METHODS[settings["method"]], settings))
+    return Field(default_factory=lambda settings: value(method_in(settings["space"], settings["method"]), settings))
 
 
 class SearchConfig(Configuration):
@@ -64,7 +64,7 @@ class SearchConfig(Configuration):
             rounded.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
         alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`. With
-            `entrannas` it falls to 0 along a cosine.
+            `entrannas` it falls over the epochs.
         beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
@@ -241,7 +241,7 @@ def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 def build_supernet(config: SearchConfig, data: TrainingData, engines: Sequence[int]) -> SuperNet:
     """Build a super-net of the configured size with the Engine-cells given."""
     size = config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem
-    method = METHODS[config.method]
+    method = method_in(config.space, config.method)
     return SuperNet(_space(config), engines, method.share_features, *size, method.partial)
 
 
@@ -249,7 +249,7 @@ def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -
     """Build what a search starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
     supernet = build_supernet(config, data, config.engines)
-    return Searcher(fabric, METHODS[config.method], _space(config), supernet, config.seed)
+    return Searcher(fabric, method_in(config.space, config.method), _space(config), supernet, config.seed)
 
 
 def alpha_rate(config: SearchConfig, images: int) -> float:
@@ -259,7 +259,7 @@ def alpha_rate(config: SearchConfig, images: int) -> float:
     rate, a search of few steps would derive from weights that are nearly alike. Ours.
     """
     steps = (config.epochs - config.warmup_epochs) * (images // 2 // config.batch_size)
-    return config.alpha_lr or METHODS[config.method].alpha_travel / max(1, steps)
+    return config.alpha_lr or method_in(config.space, config.method).alpha_travel / max(1, steps)
 
 
 def _space(config: SearchConfig) -> SearchSpace:
@@ -283,9 +283,13 @@ def _epoch(
     searcher.target = target(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
-    alpha_lr = alpha_rate(config, len(data.images))
-    if searcher.method.settling:
-        alpha_lr = cosine(alpha_lr, 0.0, epoch / config.epochs)
+    base = alpha_rate(config, len(data.images))
+    paces = {
+        "constant": base,
+        "temperature": base * searcher.tau / config.tau[0],
+        "cosine": cosine(base, 0.0, epoch / config.epochs),
+    }
+    alpha_lr = paces[searcher.method.alpha_schedule]
     searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
 
