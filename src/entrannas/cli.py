@@ -141,7 +141,7 @@ def search(
     ] = None,
     epochs: Annotated[int | None, _flag(_LEARNING, "Over the two halves of the training set. Default: 50.")] = None,
     warmup_epochs: Annotated[
-        int | None, _flag(_LEARNING, "At the start, alpha untouched. Default: 1/4 of all; DST 1/8, darts and gdas 0.")
+        int | None, _flag(_LEARNING, "At the start, alpha untouched. Default: 0; DST 1/8 of all, pc-darts 3/10.")
     ] = None,
     batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 256; darts, gdas 64.")] = None,
     weights_lr: Annotated[
