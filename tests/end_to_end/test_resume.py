@@ -28,7 +28,13 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
 def _kill_in_an_epoch(arguments: list[object], run: Path, how: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
     """Start a run, wait until its first epoch has been saved, and kill it in the next. Return exit code and stderr."""
     command = [*COMMAND, *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test in the background ignores Ctrl-C
+    )
     while not (run / "checkpoint.safetensors").exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.005)
