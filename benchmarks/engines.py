@@ -6,13 +6,12 @@ network, and two of them see as many images as a weights step and an alpha step.
 depend on them.
 """
 
-import argparse
 import json
 import statistics
-import time
+from functools import partial
 
 import torch
-from measuring import saved_bytes
+from measuring import parser, saved_bytes, seconds
 
 from entrannas.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.networks import SuperNet, cell_kinds
@@ -41,13 +40,7 @@ PLACEMENTS = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=8)
-    parser.add_argument("--channels", type=int, default=16)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="end with one JSON object")
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
 
     torch.manual_seed(0)
     fabric = start("auto", "32-true")
@@ -61,20 +54,16 @@ def main() -> None:
         rows[name] = {"engines": place(kinds)}
     genotype = searchers["last of each kind"].derive()  # one genotype for all: its rate is 0, so that it stays
 
-    seconds: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in PLACEMENTS}
+    taken: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in PLACEMENTS}
     for round_ in range(options.rounds + 1):
         for name, searcher in searchers.items():
             for step in ("weights", "alpha") if rows[name]["engines"] else ("weights", "weights"):
-                run = getattr(searcher, f"{step}_step")
+                run = partial(getattr(searcher, f"{step}_step"), images, labels, genotype)
                 if round_ == 0:  # warms up
-                    rows[name][f"{step}_bytes"] = saved_bytes(lambda run=run: run(images, labels, genotype))
+                    rows[name][f"{step}_bytes"] = saved_bytes(run)
                     continue
-                began = time.perf_counter()
-                run(images, labels, genotype)
-                if fabric.device.type == "cuda":
-                    torch.cuda.synchronize()
-                seconds[name][step].append(time.perf_counter() - began)
-    for name, measured in seconds.items():
+                taken[name][step].append(seconds(run))
+    for name, measured in taken.items():
         rows[name] |= {f"{step}_seconds": statistics.median(values) for step, values in measured.items() if values}
 
     print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")

@@ -1,5 +1,7 @@
-"""What the benchmarks measure of a step: bytes kept for the backward pass, peak memory, multiply-adds."""
+"""What the benchmarks measure of a step: seconds, bytes kept for the backward pass, peak memory, multiply-adds."""
 
+import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,26 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 Step = Callable[[], object]
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Make the parser of a benchmark of a super-net's steps."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--cells", type=int, default=8)
+    made.add_argument("--channels", type=int, default=16)
+    made.add_argument("--batch-size", type=int, default=64)
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--json", action="store_true", help="end with one JSON object")
+    return made
+
+
+def seconds(step: Step) -> float:
+    """Return how long a step takes, until the device has done it."""
+    began = time.perf_counter()
+    step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
 
 
 def saved_bytes(step: Step) -> int:

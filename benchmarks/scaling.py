@@ -13,13 +13,14 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from measuring import saved_bytes
+from measuring import saved_bytes, seconds
 
 from entrannas.files import write_whole
 from entrannas.genotype import CellGenotype, Connection, Genotype
@@ -68,8 +69,8 @@ def main() -> None:
 
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}; base: {BASE}")
     for name, row in rows.items():
-        seconds = ", ".join(f"{value}: {s:.2f} s" for value, s in zip(row["values"], row["seconds"], strict=True))
-        print(f"{name:<28}{seconds}")
+        shown = ", ".join(f"{value}: {s:.2f} s" for value, s in zip(row["values"], row["seconds"], strict=True))
+        print(f"{name:<28}{shown}")
         print(f"{'':<28}growth of seconds {row['growth_seconds']:.2f}, of bytes {row['growth_bytes']:.2f}")
     content = io.BytesIO()
     draw(rows).savefig(content, format=options.plot.suffix[1:])
@@ -88,17 +89,12 @@ def measure(name: str, batch_size: int, rounds: int) -> dict[str, Any]:
     device = built[0][0].fabric.device
     images, labels = images.to(device), labels.to(device)
     kept = [saved_bytes(lambda s=s, g=g: s.weights_step(images, labels, g)) for s, g in built]
-    seconds: list[list[float]] = [[] for _ in values]
+    taken: list[list[float]] = [[] for _ in values]
     for _ in range(rounds):
-        for times, (searcher, genotype) in zip(seconds, built, strict=True):
-            began = time.perf_counter()
-            searcher.weights_step(images, labels, genotype)
-            if "," not in name:
-                searcher.alpha_step(images, labels, genotype)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - began)
-    medians = [statistics.median(times) for times in seconds]
+        for times, (searcher, genotype) in zip(taken, built, strict=True):
+            steps = [searcher.weights_step] if "," in name else [searcher.weights_step, searcher.alpha_step]
+            times.append(sum(seconds(partial(step, images, labels, genotype)) for step in steps))
+    medians = [statistics.median(times) for times in taken]
     return {
         "values": list(values),
         "seconds": medians,

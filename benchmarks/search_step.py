@@ -11,7 +11,6 @@ is the super-net of Transit-cells alone: its weights step is a training step of 
 as many images as a search step.
 """
 
-import argparse
 import json
 import statistics
 import time
@@ -20,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from measuring import multiply_adds, peak_bytes, saved_bytes
+from measuring import multiply_adds, parser, peak_bytes, saved_bytes, seconds
 from torch import Tensor
 
 from entrannas.genotype import Genotype
@@ -78,24 +77,17 @@ def adopt(searcher: Searcher, alpha: dict[str, Tensor], genotype: Genotype) -> N
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=8)
-    parser.add_argument("--channels", type=int, default=16)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help=",".join(ROWS))
-    parser.add_argument("--json", action="store_true", help="end with one JSON object")
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
 
     torch.manual_seed(0)
     fabric = start("auto", "32-true")
     images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device)
     labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
-    rows = {name: build(name, fabric, options.cells, options.channels) for name in options.rows}
+    rows = {name: build(name, fabric, options.cells, options.channels) for name in ROWS}
     inputs = {name: images if name == "darts-plain" else images.to(memory_format=torch.channels_last) for name in rows}
     reference = build("entrannas", fabric, options.cells, options.channels)
 
-    seconds: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in rows}
+    taken: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in rows}
     figures: dict[str, dict[str, float]] = {name: {} for name in rows}
     for round_ in range(options.rounds + 1):
         alpha = draw(max(0, round_ - 1))
@@ -112,12 +104,8 @@ def main() -> None:
                     figures[name][f"{step}_peak_bytes"] = peak_bytes(run)
                     figures[name][f"{step}_multiply_adds"] = multiply_adds(run)
                     continue
-                began = time.perf_counter()
-                run()
-                if fabric.device.type == "cuda":
-                    torch.cuda.synchronize()
-                seconds[name][step].append(time.perf_counter() - began)
-    for name, steps in seconds.items():
+                taken[name][step].append(seconds(run))
+    for name, steps in taken.items():
         for step, values in steps.items():
             if values:
                 figures[name][f"{step}_seconds"] = statistics.median(values)
@@ -126,7 +114,7 @@ def main() -> None:
     print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
     print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
     print(f"{'seconds':<15}{'weights step':>18}{'alpha step':>18}{'search step':>18}")
-    for name, steps in seconds.items():
+    for name, steps in taken.items():
         columns = [spread(steps["weights"]), spread(steps["alpha"]), spread(whole(steps))]
         print(f"{name:<15}" + "".join(f"{column:>18}" for column in columns))
     print(f"{'a step':<15}{'saved, GB':>18}{'peak, GB':>18}{'multiply-adds, G':>18}   weights / alpha")
@@ -136,7 +124,7 @@ def main() -> None:
             pair = [measured.get(f"{step}_{what}") for step in ("weights", "alpha")]
             columns.append(" / ".join("-" if value is None else f"{value / 1e9:.2f}" for value in pair))
         print(f"{name:<15}" + "".join(f"{column:>18}" for column in columns))
-    ratios = {} if set(rows) != set(ROWS) else all_ratios(seconds, figures)
+    ratios = all_ratios(taken, figures)
     for name, ratio in ratios.items():
         print(f"{name:<24}{ratio:>8.3f}   1 / {1 / ratio:.1f}")
     if options.json:
@@ -165,11 +153,11 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "-"
 
 
-def all_ratios(seconds: dict[str, dict[str, list[float]]], figures: dict[str, dict[str, float]]) -> dict[str, float]:
+def all_ratios(taken: dict[str, dict[str, list[float]]], figures: dict[str, dict[str, float]]) -> dict[str, float]:
     """Return the ratios: of seconds, the median over the rounds; of bytes saved, those of one cell."""
 
     def of(one: str, other: str) -> float:
-        return statistics.median(a / b for a, b in zip(whole(seconds[one]), whole(seconds[other]), strict=True))
+        return statistics.median(a / b for a, b in zip(whole(taken[one]), whole(taken[other]), strict=True))
 
     def saved(name: str, step: str) -> float:
         return figures[name][f"{step}_saved_bytes"]

@@ -21,22 +21,23 @@ os.environ["HF_HOME"] = os.environ["XDG_CACHE_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+def _real(name: str) -> Path:
+    path = Path(os.environ.get("ENTRANNAS_DATA", "")) / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here: set ENTRANNAS_DATA to a folder with cifar10/*.parquet and nasbench201.csv")
+    return path
+
+
 @pytest.fixture(scope="session")
 def cifar10() -> Path:
     """Give the directory of the whole CIFAR-10 as parquet files."""
-    folder = Path(os.environ.get("ENTRANNAS_DATA", "")) / "cifar10"
-    if not folder.is_dir():
-        pytest.skip("CIFAR-10 is not here: set ENTRANNAS_DATA to a folder with cifar10/*.parquet")
-    return folder
+    return _real("cifar10")
 
 
 @pytest.fixture(scope="session")
 def nasbench201() -> Path:
     """Give the table of NAS-Bench-201's accuracies."""
-    path = Path(os.environ.get("ENTRANNAS_DATA", "")) / "nasbench201.csv"
-    if not path.is_file():
-        pytest.skip("NAS-Bench-201's table is not here: set ENTRANNAS_DATA to a folder with nasbench201.csv")
-    return path
+    return _real("nasbench201.csv")
 
 
 @pytest.fixture(scope="session")

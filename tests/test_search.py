@@ -47,14 +47,14 @@ def test_defaults_on_cifar10_are_the_published_ones(
 ) -> None:
     config = SearchConfig.resolve({"data": "cifar10", "method": method, "epochs": epochs})
     assert (config.batch_size, config.weights_lr, config.warmup_epochs) == (batch_size, weights_lr, warmup)
-    assert alpha_rate(config, 50_000) == pytest.approx(published)
+    assert alpha_rate(config, 50_000, 0) == pytest.approx(published)
     assert SearchConfig.resolve({"data": "digits", "method": method}).batch_size == 32
 
 
 def test_a_space_may_change_a_method_s_defaults() -> None:
     config = SearchConfig.resolve({"data": "cifar10", "space": "nasbench201"})
     assert (config.nodes, config.warmup_epochs, config.engines) == (3, 13, (7,))
-    assert alpha_rate(config, 50_000) == pytest.approx(6e-4)
+    assert alpha_rate(config, 50_000, 0) == pytest.approx(6e-4)
 
 
 @given(st.integers(1, 1000))

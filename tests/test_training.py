@@ -16,7 +16,9 @@ from entrannas.training import TrainConfig, learning_rate
 def test_search_defaults_are_the_protocol() -> None:
     config = SearchConfig(data="uoft-cs/cifar10")
     assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 256)
-    assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 50_000)) == pytest.approx((0.1, 0.001, 6e-4))
+    assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 50_000, 0)) == pytest.approx(
+        (0.1, 0.001, 6e-4)
+    )
     assert config.engines == (5, 7)
     at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
     assert at_64.weights_lr == pytest.approx(0.025)
@@ -26,8 +28,8 @@ def test_search_defaults_are_the_protocol() -> None:
 def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> None:
     config = SearchConfig.resolve({"method": method, "data": "a", "epochs": 6, "batch_size": 64})
     steps = (6 - config.warmup_epochs) * 15
-    assert alpha_rate(config, 2000) * steps == pytest.approx(METHODS[method].alpha_travel)
-    assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000) == 0.5
+    assert alpha_rate(config, 2000, 0) * steps == pytest.approx(METHODS[method].alpha_travel)
+    assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000, 0) == 0.5
 
 
 def test_train_defaults_are_the_protocol() -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,19 +12,36 @@ from typing import Annotated, Any, TypeVar
 import typer
 import yaml
 
-from entrannas.benchmark import BUDGETS, Budget, benchmark
+from entrannas.cli_bench import bench_app
 from entrannas.configuration import Configuration, target_size
 from entrannas.consistency import consistency as run_consistency
 from entrannas.cost import cost
 from entrannas.drawing import save_pictures
 from entrannas.errors import InputError
+from entrannas.flags import (
+    LEARNING,
+    NETWORK,
+    RUN,
+    ConfigFile,
+    CropPadding,
+    Cutout,
+    Data,
+    DeviceFlag,
+    Flip,
+    ImageSize,
+    Json,
+    Out,
+    PrecisionFlag,
+    Resume,
+    Seed,
+    StemFlag,
+    Subset,
+    flag,
+)
 from entrannas.genotype import PUBLISHED, Genotype, load_genotype
-from entrannas.nasbench201 import DATASETS
-from entrannas.networks import Stem, build_network
+from entrannas.networks import build_network
 from entrannas.progress import reporter
-from entrannas.ranking import rank as run_rank
 from entrannas.runs import Run
-from entrannas.runtime import Device, Precision
 from entrannas.search import SearchConfig
 from entrannas.search import search as run_search
 from entrannas.training import TrainConfig, TrainResult
@@ -40,56 +56,7 @@ app = typer.Typer(
     help="Search a network architecture on your images (EnTranNAS, CVPR 2021), train what was found, use it.",
 )
 
-bench_app = typer.Typer(
-    no_args_is_help=True, help="Judge searches by NAS-Bench-201, whose architectures are all trained."
-)
 app.add_typer(bench_app, name="bench")
-
-_DATA = "The data"
-_NETWORK = "The network"
-_LEARNING = "Learning"
-_RUN = "The run"
-
-Data = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[DATA]",
-        help="digits (embedded, the default), a directory of class folders or of parquet files, or the name of a "
-        "data set on the Hugging Face hub, such as uoft-cs/cifar10.",
-        show_default=False,
-    ),
-]
-
-
-def _flag(panel: str, text: str, *names: str, **options: Any) -> Any:
-    """A flag; its default is told in the text, since it depends on the protocol and on the data."""
-    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=False, **options)
-
-
-Subset = Annotated[
-    float | None, _flag(_DATA, "A class-balanced part of the training set: a fraction up to 1, or a count.")
-]
-ImageSize = Annotated[int | None, _flag(_DATA, "Bring images to squares of this side. Images of one size keep it.")]
-CropPadding = Annotated[
-    float | None, _flag(_DATA, "Border for random crops, as a fraction of the side. Default: 0.125.")
-]
-Cutout = Annotated[
-    float | None, _flag(_DATA, "Square to cut out, as a fraction of the side. Default: search 0, train 0.5.")
-]
-Flip = Annotated[
-    bool | None, _flag(_DATA, "Mirror half of the images. Default: flip; digits no-flip.", "--flip/--no-flip")
-]
-StemFlag = Annotated[
-    Stem | None,
-    _flag(_NETWORK, "cifar, or imagenet for images of 96 pixels and more: three strides of 2. Default: cifar."),
-]
-Seed = Annotated[int | None, _flag(_RUN, "Of everything that is drawn. Default: 0.")]
-DeviceFlag = Annotated[Device | None, _flag(_RUN, "auto is CUDA where there is one. Default: auto.")]
-PrecisionFlag = Annotated[Precision | None, _flag(_RUN, "32-true or bf16-mixed. Default: 32-true.")]
-Out = Annotated[Path | None, _flag(_RUN, "The run directory. Default: a new one in runs/.")]
-Resume = Annotated[bool, _flag(_RUN, "Go on with the run in --out after its last whole epoch.", "--resume")]
-ConfigFile = Annotated[Path | None, _flag(_RUN, "Settings from a YAML file; flags win over it.", "--config")]
-Json = Annotated[bool, _flag(_RUN, "End stdout with one JSON object.", "--json")]
 
 
 def _version(wanted: bool) -> None:
@@ -115,56 +82,52 @@ def search(
     cutout: Cutout = None,
     flip: Flip = None,
     space: Annotated[
-        str | None, _flag(_NETWORK, "The search space: darts, darts-extended or nasbench201. Default: darts.")
+        str | None, flag(NETWORK, "The search space: darts, darts-extended or nasbench201. Default: darts.")
     ] = None,
-    nodes: Annotated[int | None, _flag(_NETWORK, "Intermediate nodes of a cell. Default: 4; nasbench201 3.")] = None,
-    cells: Annotated[int | None, _flag(_NETWORK, "Cells of the super-net. Default: 8.")] = None,
-    channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: 16.")] = None,
+    nodes: Annotated[int | None, flag(NETWORK, "Intermediate nodes of a cell. Default: 4; nasbench201 3.")] = None,
+    cells: Annotated[int | None, flag(NETWORK, "Cells of the super-net. Default: 8.")] = None,
+    channels: Annotated[int | None, flag(NETWORK, "Channels of its first cells. Default: 16.")] = None,
     stem: StemFlag = None,
     method: Annotated[
         str | None,
-        _flag(
-            _LEARNING,
+        flag(
+            LEARNING,
             "entrannas, entrannas-dst (topology learned; entrannas-dst-edge is its other reading), darts, darts-2nd "
             "(second order), pc-darts, gdas or random. Default: entrannas.",
         ),
     ] = None,
     engines: Annotated[
         str | None,
-        _flag(_LEARNING, "Which cells are Engine-cells, counted from 0: 5,7 or all. Default: the last of each kind."),
+        flag(LEARNING, "Which cells are Engine-cells, counted from 0: 5,7 or all. Default: the last of each kind."),
     ] = None,
     tau: Annotated[
         tuple[float, float] | None,
-        _flag(
-            _LEARNING, "Temperature at the start and at the end. Default: 1.0 0.1; gdas 10 0.1.", metavar="START END"
-        ),
+        flag(LEARNING, "Temperature at the start and at the end. Default: 1.0 0.1; gdas 10 0.1.", metavar="START END"),
     ] = None,
-    epochs: Annotated[int | None, _flag(_LEARNING, "Over the two halves of the training set. Default: 50.")] = None,
+    epochs: Annotated[int | None, flag(LEARNING, "Over the two halves of the training set. Default: 50.")] = None,
     warmup_epochs: Annotated[
-        int | None, _flag(_LEARNING, "At the start, alpha untouched. Default: 0; DST 1/8 of all, pc-darts 3/10.")
+        int | None, flag(LEARNING, "At the start, alpha untouched. Default: 0; DST 1/8 of all, pc-darts 3/10.")
     ] = None,
-    batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 256; darts, gdas 64.")] = None,
+    batch_size: Annotated[int | None, flag(LEARNING, "Images of a step. Default: 256; darts, gdas 64.")] = None,
     weights_lr: Annotated[
-        float | None, _flag(_LEARNING, "Learning rate of the weights. Default: 0.1 at batch 256, in proportion to it.")
+        float | None, flag(LEARNING, "Learning rate of the weights. Default: 0.1 at batch 256, in proportion to it.")
     ] = None,
     alpha_lr: Annotated[
         float | None,
-        _flag(_LEARNING, "Learning rate of alpha. Default: as far as it goes in the method's paper, over its steps."),
+        flag(LEARNING, "Learning rate of alpha. Default: as far as it goes in the method's paper, over its steps."),
     ] = None,
     beta_lr: Annotated[
-        float | None, _flag(_LEARNING, "Learning rate of entrannas-dst's thresholds. Default: 0.1.")
+        float | None, flag(LEARNING, "Learning rate of entrannas-dst's thresholds. Default: 0.1.")
     ] = None,
     target_connections: Annotated[
         float | None,
-        _flag(_LEARNING, "Connections a node, on average, that entrannas-dst is pulled to; 0: no pull. Default: 2."),
+        flag(LEARNING, "Connections a node, on average, that entrannas-dst is pulled to; 0: no pull. Default: 2."),
     ] = None,
     derive: Annotated[
         str | None,
-        _flag(
-            _LEARNING, "When Transit-cells get what is derived: after each step, epoch, or at the end. Default: step."
-        ),
+        flag(LEARNING, "When Transit-cells get what is derived: after each step, epoch, or at the end. Default: step."),
     ] = None,
-    picture_every: Annotated[int | None, _flag(_RUN, "Epochs between two pictures of the cells. Default: 10.")] = None,
+    picture_every: Annotated[int | None, flag(RUN, "Epochs between two pictures of the cells. Default: 10.")] = None,
     seed: Seed = None,
     device: DeviceFlag = None,
     precision: PrecisionFlag = None,
@@ -184,7 +147,7 @@ def search(
     _print_cost(result.parameters, result.multiply_adds)
     print(f"next            entrannas train {result.run}")
     if as_json:
-        _print_json(asdict(result) | {"run": str(result.run), "genotype": json.loads(result.genotype.to_json())})
+        print(json.dumps(asdict(result) | {"run": str(result.run), "genotype": json.loads(result.genotype.to_json())}))
 
 
 @app.command()
@@ -203,22 +166,22 @@ def train(
     crop_padding: CropPadding = None,
     cutout: Cutout = None,
     flip: Flip = None,
-    cells: Annotated[int | None, _flag(_NETWORK, "Cells of the network. Default: 20; imagenet 14.")] = None,
-    channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: 36; imagenet 48.")] = None,
+    cells: Annotated[int | None, flag(NETWORK, "Cells of the network. Default: 20; imagenet 14.")] = None,
+    channels: Annotated[int | None, flag(NETWORK, "Channels of its first cells. Default: 36; imagenet 48.")] = None,
     stem: StemFlag = None,
     auxiliary: Annotated[
-        float | None, _flag(_NETWORK, "Weight of the auxiliary head's loss, 0 for none. Default: 0.4.")
+        float | None, flag(NETWORK, "Weight of the auxiliary head's loss, 0 for none. Default: 0.4.")
     ] = None,
-    drop_path: Annotated[float | None, _flag(_LEARNING, "Drop path, rising to this. Default: 0.2; imagenet 0.")] = None,
-    epochs: Annotated[int | None, _flag(_LEARNING, "Over the training set. Default: 600; imagenet 250.")] = None,
-    warmup_epochs: Annotated[int | None, _flag(_LEARNING, "Linear warm-up. Default: 0; imagenet 5.")] = None,
-    batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: 96; imagenet 1024.")] = None,
+    drop_path: Annotated[float | None, flag(LEARNING, "Drop path, rising to this. Default: 0.2; imagenet 0.")] = None,
+    epochs: Annotated[int | None, flag(LEARNING, "Over the training set. Default: 600; imagenet 250.")] = None,
+    warmup_epochs: Annotated[int | None, flag(LEARNING, "Linear warm-up. Default: 0; imagenet 5.")] = None,
+    batch_size: Annotated[int | None, flag(LEARNING, "Images of a step. Default: 96; imagenet 1024.")] = None,
     lr: Annotated[
         float | None,
-        _flag(_LEARNING, "Learning rate. Default: 0.025 at batch 96; imagenet 0.5 at 1024; in proportion."),
+        flag(LEARNING, "Learning rate. Default: 0.025 at batch 96; imagenet 0.5 at 1024; in proportion."),
     ] = None,
-    weight_decay: Annotated[float | None, _flag(_LEARNING, "Weight decay. Default: 3e-4; imagenet 3e-5.")] = None,
-    label_smoothing: Annotated[float | None, _flag(_LEARNING, "Label smoothing. Default: 0; imagenet 0.1.")] = None,
+    weight_decay: Annotated[float | None, flag(LEARNING, "Weight decay. Default: 3e-4; imagenet 3e-5.")] = None,
+    label_smoothing: Annotated[float | None, flag(LEARNING, "Label smoothing. Default: 0; imagenet 0.1.")] = None,
     seed: Seed = None,
     device: DeviceFlag = None,
     precision: PrecisionFlag = None,
@@ -266,7 +229,7 @@ def consistency(
     print(f"changes         {', '.join(map(str, result.changes))}")
     print(f"plot            {result.run / 'consistency.png'}")
     if as_json:
-        _print_json(asdict(result) | {"run": str(result.run)})
+        print(json.dumps(asdict(result) | {"run": str(result.run)}))
 
 
 @app.command()
@@ -277,14 +240,12 @@ def show(
             metavar="GENOTYPE|RUN", help=f"A run directory, a genotype file, or one of {', '.join(PUBLISHED)}."
         ),
     ],
-    cells: Annotated[
-        int | None, _flag(_NETWORK, "Cells of the network. Default: 20; imagenet 14; a RUN's own.")
-    ] = None,
-    channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: 36; imagenet 48.")] = None,
+    cells: Annotated[int | None, flag(NETWORK, "Cells of the network. Default: 20; imagenet 14; a RUN's own.")] = None,
+    channels: Annotated[int | None, flag(NETWORK, "Channels of its first cells. Default: 36; imagenet 48.")] = None,
     stem: StemFlag = None,
-    classes: Annotated[int | None, _flag(_NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.")] = None,
+    classes: Annotated[int | None, flag(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.")] = None,
     image_size: Annotated[
-        int | None, _flag(_NETWORK, "Side of the image. Default: 32; imagenet 224; a RUN's own.")
+        int | None, flag(NETWORK, "Side of the image. Default: 32; imagenet 224; a RUN's own.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("pictures"),
     as_json: Json = False,
@@ -313,77 +274,7 @@ def show(
     for path in save_pictures(found, out, f"{name}-"):
         print(f"picture         {path}")
     if as_json:
-        _print_json({"genotype": json.loads(found.to_json())} | asdict(costs))
-
-
-Table = Annotated[
-    Path, _flag(_DATA, "A CSV with NAS-Bench-201's accuracies; docs/guide.md says how to get one.", "--table")
-]
-
-
-@bench_app.command("nasbench201")
-def bench_nasbench201(
-    context: typer.Context,
-    table: Table,
-    data: Annotated[
-        str, typer.Argument(metavar="[DATA]", help="The images to search on.", show_default=True)
-    ] = "uoft-cs/cifar10",
-    methods: Annotated[
-        str, _flag(_LEARNING, "Their names: a,b,c. Those of one operation an edge. Default: entrannas,darts,random.")
-    ] = "entrannas,darts,random",
-    seeds: Annotated[int, _flag(_LEARNING, "Searches a method, of as many seeds. Default: 3.", min=1)] = 3,
-    seed: Annotated[int, _flag(_LEARNING, "The first of them. Default: 0.", min=0)] = 0,
-    budget: Annotated[
-        Budget, _flag(_LEARNING, "small: minutes a search on two cores; full: the benchmark's own. Default: small.")
-    ] = "small",
-    subset: Subset = None,
-    cells: Annotated[int | None, _flag(_NETWORK, "Cells of the super-net. Default: the budget's.")] = None,
-    channels: Annotated[int | None, _flag(_NETWORK, "Channels of its first cells. Default: the budget's.")] = None,
-    epochs: Annotated[int | None, _flag(_LEARNING, "Of a search. Default: the budget's.")] = None,
-    batch_size: Annotated[int | None, _flag(_LEARNING, "Images of a step. Default: the budget's.")] = None,
-    device: DeviceFlag = None,
-    out: Annotated[Path | None, _flag(_RUN, "A new directory for all. Default: one in runs/.")] = None,
-    resume: Annotated[
-        bool, _flag(_RUN, "Keep the searches in --out that have ended, and go on with the others.", "--resume")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Search in NAS-Bench-201's space, and look up what the derived architectures reach when trained.
-
-    The table is read only after the last search.
-    """
-    if resume and out is None:
-        raise InputError("--resume needs --out: the directory to go on with")
-    given = {name: context.params[name] for name in ("subset", "cells", "channels", "epochs", "batch_size", "device")}
-    settings = {"data": data, **BUDGETS[budget], **{name: value for name, value in given.items() if value is not None}}
-    out = out or Path("runs") / f"bench-nasbench201-{time.strftime('%Y%m%d-%H%M%S')}"
-    result = benchmark(table, methods.split(","), range(seed, seed + seeds), settings, out, resume, reporter)
-    _print_benchmark(result)
-    print(f"\nplot            {out / 'bench.png'}")
-    if as_json:
-        _print_json(result)
-
-
-@bench_app.command("rank")
-def bench_rank(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search in space nasbench201.")],
-    table: Table,
-    samples: Annotated[int, _flag(_RUN, "How many architectures. Default: 200.")] = 200,
-    seed: Annotated[int, _flag(_RUN, "Of the sample. Default: 0.", min=0)] = 0,
-    device: DeviceFlag = None,
-    as_json: Json = False,
-) -> None:
-    """Compare a super-net's order of architectures, each with the super-net's weights, with the trained ones'.
-
-    Leaves a plot and the figures in RUN.
-    """
-    result = run_rank(run, table, samples, seed, device or "auto")
-    print(f"samples         {len(result.genotypes)}")
-    print(f"Kendall tau     {result.kendall:.3f}")
-    print(f"Spearman        {result.spearman:.3f}")
-    print(f"plot            {result.run / 'rank.png'}")
-    if as_json:
-        _print_json(asdict(result) | {"run": str(result.run)})
+        print(json.dumps({"genotype": json.loads(found.to_json())} | asdict(costs)))
 
 
 Config = TypeVar("Config", bound=Configuration)
@@ -437,34 +328,13 @@ def _print_cost(parameters: int, multiply_adds: int) -> None:
     print(f"multiply-adds   {multiply_adds:,}")
 
 
-def _print_benchmark(result: Mapping[str, Any]) -> None:
-    """Print a row a method: mean, standard deviation and worst seed of test accuracies in percent."""
-    print(f"{'':<20}" + "".join(f"{name:<24}" for name in DATASETS.values()) + f"{'seconds':>8}{'peak MB':>9}")
-    print((f"{'':<20}" + f"{' mean    std  worst':<24}" * len(DATASETS)).rstrip())
-    for method, row in result["methods"].items():
-        accuracies = (
-            f"{row[name]['mean']:5.2f}  {row[name]['std']:5.2f}  {row[name]['worst']:5.2f}" for name in DATASETS
-        )
-        print(
-            f"{method:<20}"
-            + "".join(f"{text:<24}" for text in accuracies)
-            + f"{row['seconds']:>8.0f}{row['peak_memory_bytes'] / 1e6:>9.0f}"
-        )
-    for name, row in (("one random look", result["random_mean"]), ("best of the table", result["optimum"])):
-        print((f"{name:<20}" + "".join(f"{row[data]:5.2f}{'':<19}" for data in DATASETS)).rstrip())
-
-
 def _print_test(result: TrainResult, as_json: bool) -> None:
     print(f"run             {result.run}")
     print(f"test accuracy   {100 * result.test_accuracy:.2f} %")
     print(f"test loss       {result.test_loss:.4f}")
     _print_cost(result.parameters, result.multiply_adds)
     if as_json:
-        _print_json(asdict(result) | {"run": str(result.run)})
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    print(json.dumps(value))
+        print(json.dumps(asdict(result) | {"run": str(result.run)}))
 
 
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C

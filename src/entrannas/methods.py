@@ -89,69 +89,49 @@ def _travel(rate: float, epochs: int, batch_size: int) -> float:
     return rate * epochs * (25_000 // batch_size)
 
 
+# Yang et al., CVPR 2021.
+_ENTRANNAS = Method(
+    last_of_each_kind,
+    edge_softmax,
+    strongest,
+    share_features=True,
+    tau=(1.0, 0.1),
+    alpha_schedule="temperature",
+    alpha_travel=_travel(6e-4, 50, 256),
+    batch_size=256,
+)
+# The same with learnable thresholds. What is dropped early was weighed with untrained convolutions, hence the warm-up.
+_DST = replace(
+    _ENTRANNAS,
+    relaxation=thresholded_node_softmax,
+    derivation=nonzero,
+    tau=(1.0, 1.0),
+    alpha_schedule="constant",
+    warmup=1 / 8,
+    beta="thresholds",
+)
+# Liu et al., ICLR 2019, first order.
+_DARTS = Method(
+    every_cell,
+    edge_softmax,
+    strongest_or_none,
+    share_features=False,
+    tau=(1.0, 1.0),
+    alpha_travel=_travel(3e-4, 50, 64),
+    batch_size=64,
+)
+
 METHODS = {
-    # Yang et al., CVPR 2021.
-    "entrannas": Method(
-        last_of_each_kind,
-        edge_softmax,
-        strongest,
-        share_features=True,
-        tau=(1.0, 0.1),
-        alpha_schedule="temperature",
-        alpha_travel=_travel(6e-4, 50, 256),
-        batch_size=256,
-    ),
-    # The same with learnable thresholds; the two rows differ in what competes: all that arrives at a node, or an edge.
-    # What is dropped early was weighed with untrained convolutions, hence the warm-up.
-    "entrannas-dst": Method(
-        last_of_each_kind,
-        thresholded_node_softmax,
-        nonzero,
-        share_features=True,
-        tau=(1.0, 1.0),
-        alpha_travel=_travel(6e-4, 50, 256),
-        batch_size=256,
-        warmup=1 / 8,
-        beta="thresholds",
-    ),
-    "entrannas-dst-edge": Method(
-        last_of_each_kind,
-        thresholded_edge_softmax,
-        nonzero,
-        share_features=True,
-        tau=(1.0, 1.0),
-        alpha_travel=_travel(6e-4, 50, 256),
-        batch_size=256,
-        warmup=1 / 8,
-        beta="thresholds",
-    ),
-    # Liu et al., ICLR 2019, first and second order.
-    "darts": Method(
-        every_cell,
-        edge_softmax,
-        strongest_or_none,
-        share_features=False,
-        tau=(1.0, 1.0),
-        alpha_travel=_travel(3e-4, 50, 64),
-        batch_size=64,
-    ),
-    "darts-2nd": Method(
-        every_cell,
-        edge_softmax,
-        strongest_or_none,
-        share_features=False,
-        tau=(1.0, 1.0),
-        alpha_travel=_travel(3e-4, 50, 64),
-        batch_size=64,
-        unrolled=True,
-    ),
+    "entrannas": _ENTRANNAS,
+    # The two differ in what competes: all that arrives at a node, or an edge.
+    "entrannas-dst": _DST,
+    "entrannas-dst-edge": replace(_DST, relaxation=thresholded_edge_softmax),
+    "darts": _DARTS,
+    "darts-2nd": replace(_DARTS, unrolled=True),
     # Xu et al., ICLR 2020: alpha learns in the last 35 of 50 epochs.
-    "pc-darts": Method(
-        every_cell,
-        normalised_edge_softmax,
-        strongest_or_none,
-        share_features=False,
-        tau=(1.0, 1.0),
+    "pc-darts": replace(
+        _DARTS,
+        relaxation=normalised_edge_softmax,
         alpha_travel=_travel(6e-4, 35, 256),
         batch_size=256,
         warmup=15 / 50,
@@ -159,33 +139,21 @@ METHODS = {
         partial=4,
     ),
     # Dong and Yang, CVPR 2019.
-    "gdas": Method(
-        every_cell,
-        untempered_edge_softmax,
-        strongest_or_none,
-        share_features=False,
+    "gdas": replace(
+        _DARTS,
+        relaxation=untempered_edge_softmax,
         tau=(10.0, 0.1),
         alpha_travel=_travel(3e-4, 240, 64),
-        batch_size=64,
         draw=gumbel_one_hot,
     ),
-    # The initial alphas are independent and alike, so what the top-2 rule derives from them is a uniform draw of
-    # two inputs a node and an operation each.
-    "random": Method(
-        no_cell,
-        edge_softmax,
-        strongest_or_none,
-        share_features=True,
-        tau=(1.0, 1.0),
-        alpha_travel=_travel(6e-4, 50, 256),
-        batch_size=256,
-    ),
+    # The initial alphas are independent and alike, so what the rule derives from them is a uniform draw.
+    "random": replace(_DARTS, engines=no_cell, share_features=True, batch_size=256),
 }
 
 # What a method does otherwise in a space, because it was better there and not elsewhere: see docs/benchmarks.md.
 _IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
     # Before convolutions are trained, pooling beats them: alpha learns in the last 37 of 50 epochs.
-    ("entrannas", "nasbench201"): {
+    ("nasbench201", "entrannas"): {
         "warmup": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),
         "alpha_schedule": "cosine",
@@ -199,4 +167,4 @@ def method_in(space: str, name: str) -> Method:
     Raises:
         KeyError: there is no such method.
     """
-    return replace(METHODS[name], **_IN_SPACE.get((name, space), {}))
+    return replace(METHODS[name], **_IN_SPACE.get((space, name), {}))

@@ -241,7 +241,7 @@ def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 def build_supernet(config: SearchConfig, data: TrainingData, engines: Sequence[int]) -> SuperNet:
     """Build a super-net of the configured size with the Engine-cells given."""
     size = config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem
-    method = method_in(config.space, config.method)
+    method = _method(config)
     return SuperNet(_space(config), engines, method.share_features, *size, method.partial)
 
 
@@ -249,23 +249,35 @@ def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -
     """Build what a search starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
     supernet = build_supernet(config, data, config.engines)
-    return Searcher(fabric, method_in(config.space, config.method), _space(config), supernet, config.seed)
+    return Searcher(fabric, _method(config), _space(config), supernet, config.seed)
 
 
-def alpha_rate(config: SearchConfig, images: int) -> float:
-    """Return alpha's learning rate: the configured one, or the method's `alpha_travel` over the number of alpha steps.
+def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
+    """Return alpha's learning rate in an epoch, by the method's schedule.
 
-    Adam's steps are about as long as its rate, so rate times steps is how far an alpha can go. Left at the protocol's
-    rate, a search of few steps would derive from weights that are nearly alike. Ours.
+    It begins at the configured one, or at the method's `alpha_travel` over the number of alpha steps: Adam's steps are
+    about as long as its rate, so rate times steps is how far an alpha can go. Left at the protocol's rate, a search of
+    few steps would derive from weights that are nearly alike. Ours.
     """
+    method = _method(config)
     steps = (config.epochs - config.warmup_epochs) * (images // 2 // config.batch_size)
-    return config.alpha_lr or method_in(config.space, config.method).alpha_travel / max(1, steps)
+    rate = config.alpha_lr or method.alpha_travel / max(1, steps)
+    match method.alpha_schedule:
+        case "temperature":
+            return rate * temperature(config, epoch) / config.tau[0]
+        case "cosine":
+            return cosine(rate, 0.0, epoch / config.epochs)
+    return rate
+
+
+def _method(config: SearchConfig) -> Method:
+    return method_in(config.space, config.method)
 
 
 def _space(config: SearchConfig) -> SearchSpace:
     """Return the space; where a weight can be zero, `none` has nothing left to say."""
     space = search_space(config.space, config.nodes)
-    return space.without_none() if METHODS[config.method].thresholds else space
+    return space.without_none() if _method(config).thresholds else space
 
 
 def _epoch(
@@ -283,13 +295,7 @@ def _epoch(
     searcher.target = target(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
-    base = alpha_rate(config, len(data.images))
-    paces = {
-        "constant": base,
-        "temperature": base * searcher.tau / config.tau[0],
-        "cosine": cosine(base, 0.0, epoch / config.epochs),
-    }
-    alpha_lr = paces[searcher.method.alpha_schedule]
+    alpha_lr = alpha_rate(config, len(data.images), epoch)
     searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
 
@@ -304,11 +310,11 @@ def _epoch(
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if epoch >= config.warmup_epochs:
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])
-        before, derived = derived, searcher.derive()
-        changes += derived != before
-        revived += sum(len(set(now) - set(then)) for now, then in _nodes(derived, before))
-        if config.derive == "step":
-            genotype = derived
+            before, derived = derived, searcher.derive()
+            changes += derived != before
+            revived += sum(len(set(now) - set(then)) for now, then in _nodes(derived, before))
+            if config.derive == "step":
+                genotype = derived
         reporter.step()
 
     weights_loss, weights_accuracy = weights_tally.result()
