@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from entrannas.errors import InputError
-from entrannas.files import write_whole
+from entrannas.files import kept, write_whole
 from entrannas.sources import Split, balanced_order, open_source
 
 Shape = tuple[int, int, int]
@@ -149,16 +149,16 @@ class ResidentImages(Images):
     def __init__(self, stream: StreamedImages, keep: bool) -> None:
         split = stream.decoded.split
         super().__init__(split, stream.shape)
-        kept = _kept_at(split, stream.shape) if keep else None
-        images = _read_kept(kept)
+        file = _kept_at(split, stream.shape) if keep else None
+        images = _read_kept(file)
         if images is None:
             images = torch.empty(len(self), *stream.shape, dtype=torch.uint8)
             places = torch.arange(len(self)).split(500)
             for place, (decoded, _) in zip(places, stream.batches(places), strict=True):
                 images[place[0] : place[-1] + 1] = decoded
-            if kept is not None:
+            if file is not None:
                 with suppress(InputError):  # it is a convenience: a full disk must not end a search
-                    write_whole(kept, save({"images": images}))
+                    write_whole(file, save({"images": images}))
         self.images = images.to(stream.device)
         self.device_labels = self.labels.to(stream.device)
 
@@ -174,8 +174,7 @@ def _kept_at(split: Split, shape: Shape) -> Path | None:
     if len(split) < _WORTH_KEEPING or (identity := split.reader.identity()) is None:
         return None
     key = hashlib.sha256(repr((identity, shape, split.indices.tolist())).encode()).hexdigest()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "entrannas", f"{key[:32]}.safetensors")
+    return kept(f"{key[:32]}.safetensors")
 
 
 def _read_kept(path: Path | None) -> Tensor | None:

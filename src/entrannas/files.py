@@ -33,3 +33,9 @@ def unwritable(path: Path, error: OSError) -> InputError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     advice = "free some space" if full else "see to it"
     return InputError(f"cannot write {path}: {error.strerror}; what was saved before is kept, {advice} and try again")
+
+
+def kept(name: str) -> Path:
+    """Return where a file that can be made again is kept, in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "entrannas", name)

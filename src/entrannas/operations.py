@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
+from entrannas import depthwise
+
 Pair = tuple[int, int]
 
 NONE = "none"
@@ -64,6 +66,22 @@ class _FrozenConvolution(torch.autograd.Function):
         weight = weight.to(gradient.dtype)
         wanted = conv2d_input(ctx.input_shape, weight, gradient, *ctx.geometry)
         return wanted.to(ctx.input_dtype), None, None, None, None, None
+
+
+class ReluDepthwise(Conv2d):
+    """ReLU and depthwise convolution in one, see `depthwise`."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
+        padding = dilation * (kernel - 1) // 2
+        super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rectify and convolve [batch, channels, height, width]."""
+        if not depthwise.applies(input, self.kernel_size[0]):
+            return super().forward(torch.relu(input))
+        geometry = self.stride[0], int(self.padding[0]), self.dilation[0]
+        convolved: Tensor = depthwise.ReluDepthwise.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
+        return convolved
 
 
 class ReluConvNorm(nn.Sequential):
@@ -130,11 +148,9 @@ def _skip(channels: int, stride: int, searching: bool) -> nn.Module:
 
 
 def _depthwise(channels: int, kernel: int, stride: int, dilation: int, searching: bool) -> list[nn.Module]:
-    """ReLU, depthwise convolution, pointwise convolution, batch norm."""
-    padding = dilation * (kernel - 1) // 2
+    """ReLU and depthwise convolution, pointwise convolution, batch norm."""
     return [
-        nn.ReLU(),
-        Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels),
+        ReluDepthwise(channels, kernel, stride, dilation),
         Conv2d(channels, channels, 1),
         _norm(channels, searching),
     ]
