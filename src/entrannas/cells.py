@@ -6,6 +6,7 @@ The cell returns its output nodes concatenated along the channels. In a reductio
 stride 2.
 """
 
+from collections.abc import Iterator
 from math import gcd
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype
+from entrannas.kernels.mixture import mixture
 from entrannas.operations import NONE, OPERATIONS, FactorizedReduce, ReluConvNorm, ResidualReduction
 from entrannas.spaces import SearchSpace
 
@@ -88,13 +90,6 @@ class SearchCell(nn.Module):
         """Name the candidate `operation` on the edge (i, j)."""
         return f"{i}_{operation}" if self.share_features else f"{i}_{j}_{operation}"
 
-    def feature(self, computed: dict[str, Tensor], x: Tensor, i: int, j: int, operation: str) -> Tensor:
-        """Return `o_k(x_i)` for node j, from `computed` where it is there already."""
-        key = self.key(i, j, operation)
-        if key not in computed:
-            computed[key] = self.operations[key](x)
-        return computed[key]
-
 
 class EngineCell(SearchCell):
     """Holds all candidates, weighted: where the architecture variables learn."""
@@ -102,22 +97,32 @@ class EngineCell(SearchCell):
     def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
         """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K].
 
-        A connection of weight zero adds nothing and gets no gradient, so it is not computed.
+        A connection of weight zero adds nothing and gets no gradient; a candidate without another is not computed.
         """
         x = self.inputs(farther, nearer)
-        computed: dict[str, Tensor] = {}
         nothing = x[0][..., :: self.strides[0], :: self.strides[0]]
+        arrived: dict[int, list[Tensor]] = {j: [] for j, _ in self.space.incoming()}
         live = (p > 0).tolist()
-        weights = [row.unbind() for row in p.unbind()]
-        for j, edges in self.space.incoming():
-            terms = [
-                weights[edges][i][k] * self.feature(computed, x[i], i, j, operation)
-                for i in range(j)
-                for k, operation in enumerate(self.space.operations)
-                if operation != NONE and live[edges][i][k]
-            ]
-            x.append(_sum(terms, nothing))
+        for i in self.strides:
+            if i in arrived:
+                x.append(_sum(arrived[i], nothing))
+            for j, term in self.leaving(x[i], i, p, live):
+                arrived[j].append(term)
+        x.append(_sum(arrived[max(arrived)], nothing))
         return torch.cat([x[node] for node in self.space.output], dim=1)
+
+    def leaving(self, x: Tensor, i: int, p: Tensor, live: list[list[bool]]) -> Iterator[tuple[int, Tensor]]:
+        """Yield `sum_k p[i,j,k] o_k(x_i)` with its node j, for all edges of node i with a live candidate."""
+        edges = [(j, row) for j, row in self.space.outgoing(i) if self._live(live[row])]
+        for group in [edges] if self.share_features and edges else [[edge] for edge in edges]:
+            nodes, rows = [j for j, _ in group], [row for _, row in group]
+            columns = sorted({k for row in rows for k in self._live(live[row])})
+            features = [self.operations[self.key(i, nodes[0], self.space.operations[k])](x) for k in columns]
+            yield from zip(nodes, mixture(p[rows][:, columns], features), strict=True)
+
+    def _live(self, row: list[bool]) -> list[int]:
+        """Return the live candidates of an edge, without `none`."""
+        return [k for k, operation in enumerate(self.space.operations) if row[k] and operation != NONE]
 
 
 class PartialEngineCell(EngineCell):
@@ -126,29 +131,16 @@ class PartialEngineCell(EngineCell):
     PC-DARTS (Xu et al., ICLR 2020, Eq. 2), with the channel shuffle of its public code.
     """
 
-    def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
-        """`x_j = shuffle([sum_{i,k} p[i,j,k] o_k(x_i'), sum_{i,k} p[i,j,k] x_i''])`, x_i' the first channels of x_i.
+    def leaving(self, x: Tensor, i: int, p: Tensor, live: list[list[bool]]) -> Iterator[tuple[int, Tensor]]:
+        """Yield `shuffle([sum_k p[i,j,k] o_k(x_i'), sum_k p[i,j,k] x_i''])`, x_i' the first channels of x_i.
 
         What passes by has the whole weight of its edge, that of `none` too; it is max-pooled where the stride is 2.
         """
-        x = self.inputs(farther, nearer)
-        computed: dict[str, Tensor] = {}
-        weights = [row.unbind() for row in p.unbind()]
-        shares = p.sum(dim=-1).unbind()
-        for j, edges in self.space.incoming():
-            through = [
-                weights[edges][i][k] * self.feature(computed, x[i][:, : self.through], i, j, operation)
-                for i in range(j)
-                for k, operation in enumerate(self.space.operations)
-                if operation != NONE
-            ]
-            past = [shares[edges][i] * self._halved(x[i][:, self.through :], i) for i in range(j)]
-            x.append(_shuffle(torch.cat([_sum(through, x[0]), _sum(past, x[0])], dim=1)))
-        return torch.cat([x[node] for node in self.space.output], dim=1)
-
-    def _halved(self, x: Tensor, i: int) -> Tensor:
-        """Return what leaves node i, in the height and width in which it arrives."""
-        return x if self.strides[i] == 1 else F.max_pool2d(x, 2, ceil_mode=True)
+        through = x[:, : self.through].contiguous(memory_format=torch.channels_last)
+        past = x[:, self.through :] if self.strides[i] == 1 else F.max_pool2d(x[:, self.through :], 2, ceil_mode=True)
+        for j, term in super().leaving(through, i, p, live):
+            share = p[self.space.edges.index((i, j))].sum()
+            yield j, _shuffle(torch.cat([term, share * past], dim=1))
 
 
 def _shuffle(x: Tensor) -> Tensor:
@@ -166,8 +158,11 @@ class TransitCell(SearchCell):
         x = self.inputs(farther, nearer)
         computed: dict[str, Tensor] = {}
         for j, connections in genotype.by_node():
-            terms = [self.feature(computed, x[c.input], c.input, j, c.operation) for c in connections]
-            x.append(_sum(terms, x[0]))
+            keys = [(c.input, self.key(c.input, j, c.operation)) for c in connections]
+            for i, key in keys:
+                if key not in computed:
+                    computed[key] = self.operations[key](x[i])
+            x.append(_sum([computed[key] for _, key in keys], x[0]))
         return torch.cat([x[node] for node in genotype.output], dim=1)
 
 

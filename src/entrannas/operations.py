@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
-from entrannas import depthwise
+from entrannas.kernels import applies, depthwise, pooling
 
 Pair = tuple[int, int]
 
@@ -69,7 +69,7 @@ class _FrozenConvolution(torch.autograd.Function):
 
 
 class ReluDepthwise(Conv2d):
-    """ReLU and depthwise convolution in one, see `depthwise`."""
+    """ReLU and depthwise convolution in one, see `kernels.depthwise`."""
 
     def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
         padding = dilation * (kernel - 1) // 2
@@ -77,11 +77,26 @@ class ReluDepthwise(Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Rectify and convolve [batch, channels, height, width]."""
-        if not depthwise.applies(input, self.kernel_size[0]):
+        if self.kernel_size[0] > depthwise.LARGEST or not applies(input):
             return super().forward(torch.relu(input))
         geometry = self.stride[0], int(self.padding[0]), self.dilation[0]
         convolved: Tensor = depthwise.ReluDepthwise.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
         return convolved
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """3 x 3 max pooling, see `kernels.pooling`."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__(3, stride, padding=1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pool [batch, channels, height, width]."""
+        if not applies(input):
+            plain: Tensor = super().forward(input)
+            return plain
+        pooled: Tensor = pooling.MaxPool.apply(input, self.kernel_size, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        return pooled
 
 
 class ReluConvNorm(nn.Sequential):
@@ -136,7 +151,7 @@ def _pool(pool: nn.Module, channels: int, searching: bool) -> nn.Module:
 
 
 def _max_pool(channels: int, stride: int, searching: bool) -> nn.Module:
-    return _pool(nn.MaxPool2d(3, stride, padding=1), channels, searching)
+    return _pool(MaxPool2d(stride), channels, searching)
 
 
 def _average_pool(channels: int, stride: int, searching: bool) -> nn.Module:

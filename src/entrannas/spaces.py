@@ -48,6 +48,10 @@ class SearchSpace:
             yield node, slice(start, start + node)
             start += node
 
+    def outgoing(self, i: int) -> list[tuple[int, int]]:
+        """Return pairs of a node j after node i and the row of alpha that holds the edge (i, j)."""
+        return [(j, self.edges.index((i, j))) for j in range(max(i + 1, self.inputs), self.inputs + self.nodes)]
+
     def without_none(self) -> "SearchSpace":
         """Return the space of the same connections for a method that can weigh a connection with zero."""
         return replace(self, operations=tuple(name for name in self.operations if name != NONE))

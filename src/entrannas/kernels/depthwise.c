@@ -3,63 +3,13 @@
    y = depthwise(relu(x), weight), with x [n, h, w, c], weight [k * k, c] and y [n, ho, wo, c].
 
    All three work on one image and one block of LANES channels at a time, copied to a plane: rectified, with the border
-   of zeros that the padding means, so that no tap needs a test. Compiled for this machine by depthwise.py. */
+   of zeros that the padding means, so that no tap needs a test. */
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "lanes.h"
 
-enum { LANES = 16, GROUP = 4, CHUNKS = 16, LARGEST = 7 };
-
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef int32_t mask __attribute__((vector_size(4 * LANES)));
-typedef float half __attribute__((vector_size(2 * LANES)));
-
-typedef struct {
-    int64_t n, h, w, c, ho, wo, k, stride, padding, dilation;
-} Shape;
-
-typedef struct {
-    int64_t first, count;
-} Block; /* channels */
-
-#define INLINE static inline __attribute__((always_inline))
+enum { GROUP = 4, CHUNKS = 16, LARGEST = 7 };
 
 INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
-INLINE vec load(const float *from, int64_t count) {
-    vec v = {0};
-    if (count == LANES) {
-        memcpy(&v, from, sizeof v);
-    } else if (count == LANES / 2) {
-        half h, zero = {0};
-        memcpy(&h, from, sizeof h);
-        v = __builtin_shufflevector(h, zero, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    } else {
-        for (int64_t lane = 0; lane < count; lane++) v[lane] = from[lane];
-    }
-    return v;
-}
-
-INLINE void store(float *to, vec v, int64_t count) {
-    if (count == LANES)
-        memcpy(to, &v, sizeof v);
-    else if (count == LANES / 2)
-        memcpy(to, &v, sizeof v / 2);
-    else
-        for (int64_t lane = 0; lane < count; lane++) to[lane] = v[lane];
-}
-
-/* `then` where x is positive, or not a number, and 0 elsewhere. */
-INLINE vec where_positive(vec x, vec then) { return (vec)(~(mask)(x <= 0) & (mask)then); }
-
-/* The last block begins early, where the channels are no multiple of LANES, and does a few of them a second time. */
-static int64_t blocks(Shape s) { return (s.c + LANES - 1) / LANES; }
-
-static Block block(Shape s, int64_t index) {
-    int64_t count = s.c < LANES ? s.c : LANES, first = index * LANES;
-    return (Block){first + count > s.c ? s.c - count : first, count};
-}
 
 /* Copy a map [h, w, c] to a plane, `before` rows and columns in, its pixels `step` apart. */
 INLINE void fill(vec *plane, int64_t height, int64_t width, const float *x, int64_t h, int64_t w, int64_t c,

@@ -1,0 +1,105 @@
+"""Loops in C for what PyTorch is slow at on a CPU, or keeps too much memory for; each has its file, in C and in Python.
+
+They are compiled by the machine's C compiler at their first use, and kept in the user's cache. Where there is no
+compiler, on other devices, in other precisions and layouts, all is PyTorch's, see `applies`; the two differ by
+rounding. No result depends on the number of threads.
+"""
+
+import ctypes
+import functools
+import hashlib
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entrannas.errors import InputError
+from entrannas.files import kept, write_whole
+
+
+class Shape(ctypes.Structure):
+    """Of x [n, c, h, w] and of y [n, c, ho, wo], and how a window of k x k moves over x; as in `lanes.h`."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_int64) for name in ("n", "h", "w", "c", "ho", "wo", "k", "stride", "padding", "dilation")
+    )
+
+
+@functools.cache
+def loops() -> ctypes.CDLL | None:
+    """Return the loops, compiled for this machine; None where that cannot be done."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    here = Path(__file__).parent
+    sources = sorted(str(path) for path in here.glob("*.c"))
+    # The threads are those of PyTorch's own OpenMP: a second pool would fight with it for the cores.
+    openmp = sorted(str(path) for path in Path(torch.__file__).parent.glob("lib/libgomp*"))
+    command = [compiler, "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", *sources, *openmp, "-o"]
+    texts = [path.read_bytes() for path in sorted(here.glob("*.[ch]"))]
+    key = hashlib.sha256(repr((texts, command, torch.__version__, _processor())).encode()).hexdigest()
+    library = kept(f"loops-{key[:16]}.so")
+    try:
+        if not library.exists():
+            with tempfile.TemporaryDirectory() as folder:
+                made = Path(folder, library.name)
+                subprocess.run([*command, str(made)], check=True, capture_output=True)
+                write_whole(library, made.read_bytes())
+        return ctypes.CDLL(str(library))
+    except (OSError, subprocess.CalledProcessError, InputError):
+        return None
+
+
+def _processor() -> str:
+    """Return what `-march=native` depends on: a home directory may be shared by machines."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+
+
+def applies(*maps: Tensor) -> bool:
+    """Return whether the loops can take the place of PyTorch's operations on feature maps, and gradients may be wanted.
+
+    Without a gradient PyTorch's are as fast, and can be counted and exported.
+    """
+    return (
+        torch.is_grad_enabled()
+        and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in maps)
+        and all(x.is_contiguous(memory_format=torch.channels_last) for x in maps)
+        and not torch.is_autocast_enabled("cpu")
+        and loops() is not None
+    )
+
+
+def shape(x: Tensor, k: int, stride: int, padding: int, dilation: int) -> Shape:
+    """Return the shape of a windowed operation on x [n, c, h, w]."""
+    n, c, h, w = x.shape
+    reach = 2 * padding - dilation * (k - 1) - 1
+    return Shape(n, h, w, c, (h + reach) // stride + 1, (w + reach) // stride + 1, k, stride, padding, dilation)
+
+
+def empty_output(of: Shape) -> Tensor:
+    """Return memory for y."""
+    return torch.empty((of.n, of.c, of.ho, of.wo), memory_format=torch.channels_last)
+
+
+def run(name: str, *arguments: Tensor | Sequence[Tensor] | Shape | int) -> None:
+    """Call a loop with tensors, lists of tensors, shapes and counts."""
+    loop = getattr(loops(), name)
+    loop(*map(_argument, arguments), ctypes.c_int(torch.get_num_threads()))
+
+
+def _argument(value: Tensor | Sequence[Tensor] | Shape | int) -> Any:
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, int):
+        return ctypes.c_int64(value)
+    if isinstance(value, Shape):
+        return value
+    return (ctypes.c_void_p * len(value))(*(tensor.data_ptr() for tensor in value))

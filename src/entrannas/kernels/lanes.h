@@ -1,0 +1,56 @@
+/* What the loops have in common: a map's channels, LANES at a time. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t mask __attribute__((vector_size(4 * LANES)));
+typedef float half __attribute__((vector_size(2 * LANES)));
+
+/* Images, height, width and channels of x, height and width of y, and the kernel's geometry. */
+typedef struct {
+    int64_t n, h, w, c, ho, wo, k, stride, padding, dilation;
+} Shape;
+
+typedef struct {
+    int64_t first, count;
+} Block; /* channels */
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec load(const float *from, int64_t count) {
+    vec v = {0};
+    if (count == LANES) {
+        memcpy(&v, from, sizeof v);
+    } else if (count == LANES / 2) {
+        half h, zero = {0};
+        memcpy(&h, from, sizeof h);
+        v = __builtin_shufflevector(h, zero, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    } else {
+        for (int64_t lane = 0; lane < count; lane++) v[lane] = from[lane];
+    }
+    return v;
+}
+
+INLINE void store(float *to, vec v, int64_t count) {
+    if (count == LANES)
+        memcpy(to, &v, sizeof v);
+    else if (count == LANES / 2)
+        memcpy(to, &v, sizeof v / 2);
+    else
+        for (int64_t lane = 0; lane < count; lane++) to[lane] = v[lane];
+}
+
+/* `then` where x is positive, or not a number, and 0 elsewhere. */
+INLINE vec where_positive(vec x, vec then) { return (vec)(~(mask)(x <= 0) & (mask)then); }
+
+/* The last block begins early, where the channels are no multiple of LANES, and does a few of them a second time. */
+INLINE int64_t blocks(Shape s) { return (s.c + LANES - 1) / LANES; }
+
+INLINE Block block(Shape s, int64_t index) {
+    int64_t count = s.c < LANES ? s.c : LANES, first = index * LANES;
+    return (Block){first + count > s.c ? s.c - count : first, count};
+}

@@ -1,0 +1,54 @@
+"""The weighted sums of an Engine-cell: several of the same feature maps, read once for all of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from entrannas.kernels import applies, run
+
+_PARTS = 16  # as in mixture.c
+
+
+def mixture(p: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+    """Return `sum_k p[j, k] features[k]` for each j, with p [sums, features] and feature maps of one shape.
+
+    A weight of exactly zero adds nothing and gets no gradient. Every sum has a weight above zero.
+    """
+    if applies(*features):
+        return list(_Mixture.apply(p, *features))  # type: ignore[no-untyped-call]
+    sums = []
+    for row, live in zip(p.unbind(), (p != 0).tolist(), strict=True):
+        weighted = [weight * x for weight, x, counts in zip(row.unbind(), features, live, strict=True) if counts]
+        sums.append(sum(weighted[1:], start=weighted[0]))
+    return sums
+
+
+class _Mixture(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, *features: Tensor) -> tuple[Tensor, ...]:
+        p = p.detach().contiguous()
+        ctx.save_for_backward(p, *(features if ctx.needs_input_grad[0] else ()))
+        sums = [torch.empty_like(features[0]) for _ in range(len(p))]
+        run("mixture_forward", features, p, sums, features[0].numel(), len(features), len(sums))
+        return tuple(sums)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        p, *features = ctx.saved_tensors
+        g = [gradient.contiguous(memory_format=torch.channels_last) for gradient in gradients]
+        size = g[0].numel(), p.shape[1], p.shape[0]
+        of_p = None
+        if ctx.needs_input_grad[0]:
+            parts = torch.empty(_PARTS, *p.shape)
+            run("mixture_weights", g, features, p, parts, *size)
+            of_p = parts.sum(dim=0)
+        of_features: list[Tensor | None] = [None] * p.shape[1]
+        if any(ctx.needs_input_grad[1:]):
+            made = [torch.empty_like(g[0]) for _ in of_features]
+            run("mixture_features", g, p, made, *size)
+            of_features = [one if wanted else None for one, wanted in zip(made, ctx.needs_input_grad[1:], strict=True)]
+        return of_p, *of_features
