@@ -108,21 +108,46 @@ class ReluConvNorm(nn.Sequential):
 
 
 class FactorizedReduce(nn.Module):
-    """Halve height and width by two 1 x 1 convolutions of stride 2, the second of the map shifted by a pixel."""
+    """Halve height and width by two 1 x 1 convolutions of stride 2, the second of the map shifted by a pixel.
+
+    ReLU comes first, as in DARTS; here it is taken of the pixels alone that the convolutions see.
+    """
 
     def __init__(self, in_channels: int, channels: int, searching: bool) -> None:
         super().__init__()
-        self.even = Conv2d(in_channels, channels // 2, 1, stride=2)
-        self.odd = Conv2d(in_channels, channels - channels // 2, 1, stride=2)
+        self.even = Conv2d(in_channels, channels // 2, 1)
+        self.odd = Conv2d(in_channels, channels - channels // 2, 1)
         self.norm = _norm(channels, searching)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, in_channels, h, w] to [batch, channels, ceil(h / 2), ceil(w / 2)]."""
-        x = torch.relu(x)
         height, width = x.shape[-2:]
-        shifted = F.pad(x[:, :, 1:, 1:], (0, width % 2, 0, height % 2))  # pads only what is odd
-        norm: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        even, odd = _EvenAndOdd.apply(x)  # type: ignore[no-untyped-call]
+        odd = F.pad(odd, (0, width % 2, 0, height % 2))  # pads only what is odd
+        norm: Tensor = self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))
         return norm
+
+
+class _EvenAndOdd(torch.autograd.Function):
+    """`relu(x)` at the places that are even in both directions, and at those that are odd in both.
+
+    As slices, each would cost the backward pass two maps of zeros, and the ReLU a whole map.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        pair = torch.relu(x[..., ::2, ::2]), torch.relu(x[..., 1::2, 1::2])
+        ctx.save_for_backward(*pair)
+        ctx.like = x.shape, x.stride()
+        return pair
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        shape, stride = ctx.like
+        gradient = gradients[0].new_empty_strided(shape, stride).zero_()
+        for start, one, x in zip((0, 1), gradients, ctx.saved_tensors, strict=True):
+            gradient[..., start::2, start::2] = one * (x > 0)
+        return gradient
 
 
 class ResidualReduction(nn.Module):
