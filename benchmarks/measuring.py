@@ -1,9 +1,11 @@
 """What the benchmarks measure of a step: seconds, bytes kept for the backward pass, peak memory, multiply-adds."""
 
 import argparse
+import ctypes
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -56,6 +58,7 @@ def peak_bytes(step: Step) -> int:
         before = torch.cuda.memory_allocated()
         step()
         return torch.cuda.max_memory_allocated() - before
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier steps left with the allocator would hide this one's
     Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back to what is held now
     before = _status("VmRSS")
     step()
@@ -68,7 +71,7 @@ def _status(name: str) -> int:
 
 
 def multiply_adds(step: Step) -> int:
-    """Count those of a step's convolutions and matrix products, backward pass included."""
-    with FlopCounterMode(display=False) as counter:
+    """Count those of convolutions and matrix products, backward pass included; with PyTorch's operations alone."""
+    with FlopCounterMode(display=False) as counter, patch("entrannas.kernels.loops", lambda: None):
         step()
     return counter.get_total_flops() // 2

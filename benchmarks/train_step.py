@@ -1,0 +1,70 @@
+"""What a training step of a target network costs: ours beside the same network written plainly.
+
+Ours is in channels-last layout, with this project's loops where they apply; the plain one is contiguous and PyTorch's
+alone. Both have the same weights and run in one process, in turn; ratios are medians of the rounds' ratios. The
+network is DARTS' published cell. The images are noise: the cost does not depend on them.
+"""
+
+import json
+import statistics
+import time
+from functools import partial
+
+import torch
+from measuring import parser, saved_bytes, seconds
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from entrannas.genotype import load_genotype
+from entrannas.networks import build_network
+from entrannas.runtime import start
+
+
+def step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
+    """Take a step as `training` does, without an auxiliary head."""
+    loss = F.cross_entropy(network(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__).parse_args()
+
+    device = start("auto", "32-true").device
+    images = torch.randn(options.batch_size, 3, 32, 32).to(device)
+    labels = torch.randint(10, (options.batch_size,)).to(device)
+    runs, taken, figures = {}, {"ours": [], "plain": []}, {}
+    for name, layout in {"ours": torch.channels_last, "plain": torch.contiguous_format}.items():
+        torch.manual_seed(0)
+        network = build_network(load_genotype("darts-v2"), cells=options.cells, channels=options.channels).to(device)
+        network.to(memory_format=layout)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
+        runs[name] = partial(step, network, optimizer, images.to(memory_format=layout), labels)
+    for round_ in range(options.rounds + 1):
+        for name, run in runs.items():
+            if round_ == 0:  # warms up
+                figures[name] = {"saved_bytes": saved_bytes(run)}
+                continue
+            taken[name].append(seconds(run))
+    for name, values in taken.items():
+        figures[name]["seconds"] = statistics.median(values)
+    ratio = statistics.median(plain / ours for plain, ours in zip(taken["plain"], taken["ours"], strict=True))
+
+    print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
+    print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    for name, measured in figures.items():
+        lowest, highest = min(taken[name]), max(taken[name])
+        print(
+            f"{name:<8}{measured['seconds']:>8.2f} s ({lowest:.2f}-{highest:.2f}), "
+            f"{options.batch_size / measured['seconds']:.0f} images/s, {measured['saved_bytes'] / 1e9:.2f} GB saved"
+        )
+    print(f"ours is {ratio:.2f} times as fast")
+    if options.json:
+        print(json.dumps({"rows": figures, "speedup": ratio}))
+
+
+if __name__ == "__main__":
+    main()
