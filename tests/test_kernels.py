@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from entrannas import kernels
 from entrannas.kernels.mixture import mixture
-from entrannas.operations import MaxPool2d, ReluDepthwise
+from entrannas.operations import BatchNorm2d, MaxPool2d, ReluDepthwise
 
 pytestmark = pytest.mark.skipif(kernels.loops() is None, reason="no C compiler here")
 
@@ -80,13 +80,35 @@ def test_mixture_and_its_gradients_are_pytorchs(sums, features, channels, side, 
         assert_same(mixture(p, given), made)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 40), sides, st.booleans(), st.floats(-100, 100), seeds)
+def test_batch_norm_its_gradients_and_statistics_are_pytorchs(images, channels, side, affine, centre, seed):
+    torch.manual_seed(seed)
+    images += side == 1  # a single value has no variance
+    x = maps(images, channels, side, side)
+    x.data += centre
+    taken, wanted = [], []
+    ours, plain = BatchNorm2d(channels, affine=affine), nn.BatchNorm2d(channels, affine=affine).double()
+    for parameter in ours.parameters():
+        nn.init.uniform_(parameter)
+    plain.load_state_dict(ours.state_dict())
+    for layer, results in ((ours, taken), (plain, wanted)):
+        y = layer(x.to(layer.running_mean.dtype))
+        g = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)
+        results += [y, *torch.autograd.grad(y, (x, *layer.parameters()), g), layer.running_mean, layer.running_var]
+        assert layer.num_batches_tracked == 1
+    for one, other in zip(taken, wanted, strict=True):
+        scale = float(other.detach().abs().max()) + 1
+        torch.testing.assert_close(one.double(), other.double(), rtol=1e-3, atol=1e-3 * scale)
+
+
 def test_the_threads_do_not_change_a_bit(monkeypatch):
     layer = ReluDepthwise(20, 5, 1, 1)
     x, p = maps(33, 20, 9, 9), torch.rand(2, 3, requires_grad=True)
     taken = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        y = sum(mixture(p, [x, layer(x), MaxPool2d(1)(x)]))
+        y = sum(mixture(p, [x, BatchNorm2d(20)(layer(x)), MaxPool2d(1)(x)]))
         taken.append([y, *torch.autograd.grad(y.square().sum(), (x, layer.weight, p))])
     for others in taken[1:]:
         assert all(torch.equal(one, other) for one, other in zip(taken[0], others, strict=True))

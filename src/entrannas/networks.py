@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from entrannas.cells import Cell, EngineCell, PartialEngineCell, TransitCell
 from entrannas.genotype import Genotype
-from entrannas.operations import Conv2d
+from entrannas.operations import BatchNorm2d, Conv2d
 from entrannas.spaces import SearchSpace
 
 Stem = Literal["cifar", "imagenet"]
@@ -44,7 +44,7 @@ class CifarStem(nn.Module):
         super().__init__()
         width = 3 * channels if inputs == 2 else channels
         self.out_channels = (width, width)
-        self.layers = nn.Sequential(Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width, affine=affine))
+        self.layers = nn.Sequential(Conv2d(in_channels, width, 3, padding=1), BatchNorm2d(width, affine=affine))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inputs of the first cell, both the same."""
@@ -62,15 +62,15 @@ class ImageNetStem(nn.Module):
         self.out_channels = (channels, channels)
         self.quarter = nn.Sequential(
             Conv2d(in_channels, channels // 2, 3, stride=2, padding=1),
-            nn.BatchNorm2d(channels // 2, affine=affine),
+            BatchNorm2d(channels // 2, affine=affine),
             nn.ReLU(),
             Conv2d(channels // 2, channels, 3, stride=2, padding=1),
-            nn.BatchNorm2d(channels, affine=affine),
+            BatchNorm2d(channels, affine=affine),
         )
         self.eighth = nn.Sequential(
             nn.ReLU(),
             Conv2d(channels, channels, 3, stride=2, padding=1),
-            nn.BatchNorm2d(channels, affine=affine),
+            BatchNorm2d(channels, affine=affine),
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +84,7 @@ STEMS: dict[Stem, type[CifarStem] | type[ImageNetStem]] = {"cifar": CifarStem, "
 
 def _head(channels: int, affine: bool, inputs: int) -> nn.Module:
     """What stands between the last cell and the pooling."""
-    return nn.Identity() if inputs == 2 else nn.Sequential(nn.BatchNorm2d(channels, affine=affine), nn.ReLU())
+    return nn.Identity() if inputs == 2 else nn.Sequential(BatchNorm2d(channels, affine=affine), nn.ReLU())
 
 
 class SuperNet(nn.Module):
@@ -150,10 +150,10 @@ class AuxiliaryHead(nn.Module):
         self.stride, self.smallest = (3, 8) if stem == "cifar" else (2, 7)
         self.layers = nn.Sequential(
             Conv2d(channels, 128, 1),
-            nn.BatchNorm2d(128),
+            BatchNorm2d(128),
             nn.ReLU(),
             Conv2d(128, 768, 2),
-            nn.BatchNorm2d(768) if stem == "cifar" else nn.Identity(),
+            BatchNorm2d(768) if stem == "cifar" else nn.Identity(),
             nn.ReLU(),
         )
         self.classifier = nn.Linear(768, num_classes)

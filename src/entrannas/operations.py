@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
-from entrannas.kernels import applies, depthwise, pooling
+from entrannas.kernels import applies, depthwise, norm, pooling
 
 Pair = tuple[int, int]
 
@@ -99,6 +99,21 @@ class MaxPool2d(nn.MaxPool2d):
         return pooled
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm, see `kernels.norm`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise [batch, channels, height, width]."""
+        several = input.numel() > self.num_features
+        if not (self.training and several and self.momentum is not None and applies(input)):
+            return super().forward(input)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        running = self.running_mean, self.running_var, self.momentum, self.eps
+        normalised: Tensor = norm.BatchNorm.apply(input, self.weight, self.bias, *running)  # type: ignore[no-untyped-call]
+        return normalised
+
+
 class ReluConvNorm(nn.Sequential):
     """ReLU, convolution over all channels, batch norm."""
 
@@ -168,7 +183,7 @@ class ResidualReduction(nn.Module):
 
 
 def _norm(channels: int, searching: bool) -> nn.Module:
-    return nn.BatchNorm2d(channels, affine=not searching)
+    return BatchNorm2d(channels, affine=not searching)
 
 
 def _pool(pool: nn.Module, channels: int, searching: bool) -> nn.Module:

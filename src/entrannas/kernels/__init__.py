@@ -41,7 +41,7 @@ def loops() -> ctypes.CDLL | None:
     sources = sorted(str(path) for path in here.glob("*.c"))
     # The threads are those of PyTorch's own OpenMP: a second pool would fight with it for the cores.
     openmp = sorted(str(path) for path in Path(torch.__file__).parent.glob("lib/libgomp*"))
-    command = [compiler, "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", *sources, *openmp, "-o"]
+    command = [compiler, "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", *sources, *openmp, "-lm", "-o"]
     texts = [path.read_bytes() for path in sorted(here.glob("*.[ch]"))]
     key = hashlib.sha256(repr((texts, command, torch.__version__, _processor())).encode()).hexdigest()
     library = kept(f"loops-{key[:16]}.so")
@@ -89,17 +89,25 @@ def empty_output(of: Shape) -> Tensor:
     return torch.empty((of.n, of.c, of.ho, of.wo), memory_format=torch.channels_last)
 
 
-def run(name: str, *arguments: Tensor | Sequence[Tensor] | Shape | int) -> None:
-    """Call a loop with tensors, lists of tensors, shapes and counts."""
+Argument = Tensor | Sequence[Tensor] | Shape | int | float | None
+
+
+def run(name: str, *arguments: Argument) -> None:
+    """Call a loop with tensors, lists of tensors, shapes, counts and numbers; None is a tensor that is not there."""
     loop = getattr(loops(), name)
     loop(*map(_argument, arguments), ctypes.c_int(torch.get_num_threads()))
 
 
-def _argument(value: Tensor | Sequence[Tensor] | Shape | int) -> Any:
-    if isinstance(value, Tensor):
-        return ctypes.c_void_p(value.data_ptr())
-    if isinstance(value, int):
-        return ctypes.c_int64(value)
-    if isinstance(value, Shape):
-        return value
+def _argument(value: Argument) -> Any:
+    match value:
+        case None:
+            return ctypes.c_void_p()
+        case Tensor():
+            return ctypes.c_void_p(value.data_ptr())
+        case int():
+            return ctypes.c_int64(value)
+        case float():
+            return ctypes.c_float(value)
+        case Shape():
+            return value
     return (ctypes.c_void_p * len(value))(*(tensor.data_ptr() for tensor in value))
