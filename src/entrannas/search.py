@@ -11,6 +11,7 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from entrannas import kernels
 from entrannas.configuration import (
     SEARCH_PRESETS,
     Configuration,
@@ -195,6 +196,8 @@ def search(
     if state:
         searcher.load_state(state)
     reporter.say(f"search in {run.path}")
+    if kernels.wanting(fabric.device):
+        reporter.say(kernels.WANTING)
     if config.data in SEARCH_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
+from entrannas import kernels
 from entrannas.configuration import (
     TRAIN_PRESETS,
     TRAIN_PROTOCOLS,
@@ -140,6 +141,8 @@ def train(
         load_module_state("network", network, state)
         load_optimizer_state("optimizer", optimizer, state)
     reporter.say(f"training in {run.path}")
+    if kernels.wanting(fabric.device):
+        reporter.say(kernels.WANTING)
     if config.data in TRAIN_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
     epochs = range(first, config.epochs)

@@ -8,10 +8,10 @@ rounding. No result depends on the number of threads.
 import ctypes
 import functools
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrannas.errors import InputError
-from entrannas.files import kept, write_whole
+from entrannas.files import kept
 
 
 class Shape(ctypes.Structure):
@@ -47,13 +46,21 @@ def loops() -> ctypes.CDLL | None:
     library = kept(f"loops-{key[:16]}.so")
     try:
         if not library.exists():
-            with tempfile.TemporaryDirectory() as folder:
-                made = Path(folder, library.name)
-                subprocess.run([*command, str(made)], check=True, capture_output=True)
-                write_whole(library, made.read_bytes())
+            library.parent.mkdir(parents=True, exist_ok=True)
+            made = library.with_name(f".{os.getpid()}-{library.name}")  # another process may be at it, too
+            subprocess.run([*command, str(made)], check=True, capture_output=True)
+            made.replace(library)
         return ctypes.CDLL(str(library))
-    except (OSError, subprocess.CalledProcessError, InputError):
+    except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def wanting(device: torch.device) -> bool:
+    """Return whether the loops could be of use on a device, but are not to be had."""
+    return device.type == "cpu" and loops() is None
+
+
+WANTING = "no C compiler (cc) that works: some operations are PyTorch's, and take longer"
 
 
 def _processor() -> str:
