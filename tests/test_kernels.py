@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from entrannas import kernels
+from entrannas.genotype import load_genotype
 from entrannas.kernels.mixture import mixture
+from entrannas.networks import build_network
 from entrannas.operations import BatchNorm2d, MaxPool2d, ReluDepthwise
 
 pytestmark = pytest.mark.skipif(kernels.loops() is None, reason="no C compiler here")
@@ -118,6 +120,14 @@ def test_what_is_not_a_number_stays_so():
     x = torch.full((1, 16, 3, 3), float("nan")).to(memory_format=torch.channels_last).requires_grad_()
     assert ReluDepthwise(16, 3, 1, 1)(x).isnan().all()
     assert MaxPool2d(1)(x).isnan().all()
+
+
+def test_a_network_can_be_compiled_and_exported():
+    network = build_network(load_genotype("darts-v2"), cells=3, channels=4).to(memory_format=torch.channels_last)
+    images = torch.randn(2, 3, 16, 16).to(memory_format=torch.channels_last)
+    torch.compile(network, backend="eager", fullgraph=True)(images).sum().backward()
+    network.eval()
+    torch.testing.assert_close(torch.export.export(network, (images,)).module()(images), network(images))
 
 
 @pytest.mark.parametrize("compiler", [None, "#!/bin/sh\nexit 1\n"], ids=["none", "one that fails"])

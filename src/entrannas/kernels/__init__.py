@@ -73,13 +73,14 @@ def _processor() -> str:
 def applies(*maps: Tensor) -> bool:
     """Return whether the loops can take the place of PyTorch's operations on feature maps, and gradients may be wanted.
 
-    Without a gradient PyTorch's are as fast, and can be counted and exported.
+    Without a gradient PyTorch's are as fast, and can be counted and exported; a compiler could not look into ours.
     """
     return (
         torch.is_grad_enabled()
         and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in maps)
         and all(x.is_contiguous(memory_format=torch.channels_last) for x in maps)
         and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
         and loops() is not None
     )
 
