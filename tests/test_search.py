@@ -21,13 +21,13 @@ def test_target_falls_from_everything_to_the_configured_one(epochs: int, warmup:
     targets = [target(config, epoch, SPACE) for epoch in range(epochs)]
     assert targets[:warmup] == [EVERYTHING] * min(warmup, epochs)
     assert targets == sorted(targets, reverse=True)
-    if warmup < 0.4 * epochs - 1:
-        assert targets[int(0.4 * epochs) + 1 :] == pytest.approx([wanted] * (epochs - int(0.4 * epochs) - 1))
+    fallen = max(warmup + 1, (warmup + epochs + 1) // 2)
+    assert targets[fallen:] == pytest.approx([wanted] * len(targets[fallen:]))
 
 
 def test_defaults_of_a_method_with_thresholds() -> None:
     config = SearchConfig.resolve({"method": "entrannas-dst", "epochs": 50})
-    assert (config.target_connections, config.warmup_epochs) == (2.0, 6)
+    assert (config.target_connections, config.warmup_epochs) == (2.0, 20)
     config = SearchConfig.resolve({"method": "entrannas", "epochs": 50})
     assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
 
@@ -58,8 +58,8 @@ def test_a_space_may_change_a_method_s_defaults() -> None:
 
 
 @given(st.integers(1, 1000))
-def test_warmup_of_thresholds_is_an_eighth_rounded_and_leaves_an_epoch(epochs: int) -> None:
-    assert SearchConfig.resolve({"method": "entrannas-dst", "epochs": epochs}).warmup_epochs == (epochs + 4) // 8
+def test_warmup_of_thresholds_is_two_fifths_rounded_and_leaves_an_epoch(epochs: int) -> None:
+    assert SearchConfig.resolve({"method": "entrannas-dst", "epochs": epochs}).warmup_epochs == (4 * epochs + 5) // 10
     assert all(SearchConfig.resolve({"method": m, "epochs": epochs}).warmup_epochs < epochs for m in METHODS)
 
 

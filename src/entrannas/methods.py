@@ -100,14 +100,14 @@ _ENTRANNAS = Method(
     alpha_travel=_travel(6e-4, 50, 256),
     batch_size=256,
 )
-# The same with learnable thresholds. What is dropped early was weighed with untrained convolutions, hence the warm-up.
+# The same with learnable thresholds. What is dropped was weighed with untrained convolutions, hence the warm-up.
 _DST = replace(
     _ENTRANNAS,
     relaxation=thresholded_node_softmax,
     derivation=nonzero,
     tau=(1.0, 1.0),
     alpha_schedule="constant",
-    warmup=1 / 8,
+    warmup=2 / 5,
     beta="thresholds",
 )
 # Liu et al., ICLR 2019, first order.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-_SPARSIFIED_AFTER = 0.4  # of the epochs: from there on, the target is the configured one
+_SPARSIFIED_AFTER = 0.5  # of the epochs in which alpha learns: from there on, the target is the configured one
 
 
 def _method_default(value: Callable[[Method, dict[str, Any]], Any]) -> Any:
@@ -345,11 +345,11 @@ def _nodes(*genotypes: Genotype) -> Iterator[tuple[tuple[Connection, ...], ...]]
 
 
 def target(config: SearchConfig, epoch: int, space: SearchSpace) -> float:
-    """Lower the target from all connections to the configured one, geometrically, from warm-up to 2/5 of the epochs."""
+    """Lower the target from all connections to the configured one, geometrically, in the first half after warm-up."""
     if not config.target_connections:
         return 0.0
     everything = len(space.edges) * len(space.operations) / space.nodes
-    falling = max(1.0, _SPARSIFIED_AFTER * config.epochs - config.warmup_epochs)
+    falling = max(1.0, _SPARSIFIED_AFTER * (config.epochs - config.warmup_epochs))
     done = min(1.0, max(0, epoch + 1 - config.warmup_epochs) / falling)
     left: float = (config.target_connections / everything) ** done
     return everything * left
