@@ -12,28 +12,19 @@ from functools import partial
 
 import torch
 from measuring import parser, saved_bytes, seconds
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from entrannas.genotype import load_genotype
 from entrannas.networks import build_network
 from entrannas.runtime import start
-
-
-def step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
-    """Take a step as `training` does, without an auxiliary head."""
-    loss = F.cross_entropy(network(images), labels)
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    optimizer.step()
+from entrannas.training import TrainConfig, training_step
 
 
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__).parse_args()
 
-    device = start("auto", "32-true").device
+    fabric = start("auto", "32-true")
+    device, config = fabric.device, TrainConfig(auxiliary=0.0)
     images = torch.randn(options.batch_size, 3, 32, 32).to(device)
     labels = torch.randint(10, (options.batch_size,)).to(device)
     runs, taken, figures = {}, {"ours": [], "plain": []}, {}
@@ -42,7 +33,7 @@ def main() -> None:
         network = build_network(load_genotype("darts-v2"), cells=options.cells, channels=options.channels).to(device)
         network.to(memory_format=layout)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-        runs[name] = partial(step, network, optimizer, images.to(memory_format=layout), labels)
+        runs[name] = partial(training_step, fabric, network, optimizer, config, images.to(memory_format=layout), labels)
     for round_ in range(options.rounds + 1):
         for name, run in runs.items():
             if round_ == 0:  # warms up

@@ -71,7 +71,8 @@ def test_mixture_and_its_gradients_are_pytorchs(sums, features, channels, side, 
     p[:, 0] = 0.5  # every sum has something
     p.requires_grad_()
     given = [maps(3, channels, side, side) for _ in range(features)]
-    made = mixture(p, given)
+    live = (p != 0).tolist()
+    made = mixture(p, given, live)
     g = [torch.randn_like(one) for one in made]
     taken = [*made, *torch.autograd.grad(made, (p, *given), g)]
 
@@ -79,7 +80,7 @@ def test_mixture_and_its_gradients_are_pytorchs(sums, features, channels, side, 
     of_p, *of_features = torch.autograd.grad(made, (p, *given), [one.double() for one in g])
     assert_same(taken, [*made, of_p * (p != 0), *of_features])
     with torch.no_grad():  # as where the loops do not apply
-        assert_same(mixture(p, given), made)
+        assert_same(mixture(p, given, live), made)
 
 
 @settings(max_examples=40, deadline=None)
@@ -110,7 +111,7 @@ def test_the_threads_do_not_change_a_bit(monkeypatch):
     taken = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        y = sum(mixture(p, [x, BatchNorm2d(20)(layer(x)), MaxPool2d(1)(x)]))
+        y = sum(mixture(p, [x, BatchNorm2d(20)(layer(x)), MaxPool2d(1)(x)], [[True] * 3] * 2))
         taken.append([y, *torch.autograd.grad(y.square().sum(), (x, layer.weight, p))])
     for others in taken[1:]:
         assert all(torch.equal(one, other) for one, other in zip(taken[0], others, strict=True))

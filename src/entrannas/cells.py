@@ -105,10 +105,10 @@ class EngineCell(SearchCell):
         live = (p > 0).tolist()
         for i in self.strides:
             if i in arrived:
-                x.append(_sum(arrived[i], nothing))
+                x.append(self.arriving(arrived[i], nothing))
             for j, term in self.leaving(x[i], i, p, live):
                 arrived[j].append(term)
-        x.append(_sum(arrived[max(arrived)], nothing))
+        x.append(self.arriving(arrived[max(arrived)], nothing))
         return torch.cat([x[node] for node in self.space.output], dim=1)
 
     def leaving(self, x: Tensor, i: int, p: Tensor, live: list[list[bool]]) -> Iterator[tuple[int, Tensor]]:
@@ -118,7 +118,12 @@ class EngineCell(SearchCell):
             nodes, rows = [j for j, _ in group], [row for _, row in group]
             columns = sorted({k for row in rows for k in self._live(live[row])})
             features = [self.operations[self.key(i, nodes[0], self.space.operations[k])](x) for k in columns]
-            yield from zip(nodes, mixture(p[rows][:, columns], features), strict=True)
+            counted = [[live[row][k] for k in columns] for row in rows]
+            yield from zip(nodes, mixture(p[rows][:, columns], features, counted), strict=True)
+
+    def arriving(self, terms: list[Tensor], like: Tensor) -> Tensor:
+        """Return what a node makes of what arrives at it; zero, of the shape of `like`, where nothing does."""
+        return _sum(terms, like)
 
     def _live(self, row: list[bool]) -> list[int]:
         """Return the live candidates of an edge, without `none`."""
@@ -132,7 +137,7 @@ class PartialEngineCell(EngineCell):
     """
 
     def leaving(self, x: Tensor, i: int, p: Tensor, live: list[list[bool]]) -> Iterator[tuple[int, Tensor]]:
-        """Yield `shuffle([sum_k p[i,j,k] o_k(x_i'), sum_k p[i,j,k] x_i''])`, x_i' the first channels of x_i.
+        """Yield `[sum_k p[i,j,k] o_k(x_i'), sum_k p[i,j,k] x_i'']`, x_i' the first channels of x_i, with its node j.
 
         What passes by has the whole weight of its edge, that of `none` too; it is max-pooled where the stride is 2.
         """
@@ -140,7 +145,11 @@ class PartialEngineCell(EngineCell):
         past = x[:, self.through :] if self.strides[i] == 1 else F.max_pool2d(x[:, self.through :], 2, ceil_mode=True)
         for j, term in super().leaving(through, i, p, live):
             share = p[self.space.edges.index((i, j))].sum()
-            yield j, _shuffle(torch.cat([term, share * past], dim=1))
+            yield j, torch.cat([term, share * past], dim=1)
+
+    def arriving(self, terms: list[Tensor], like: Tensor) -> Tensor:
+        """Shuffle the channels of the sum."""
+        return _shuffle(super().arriving(terms, like))
 
 
 def _shuffle(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
-from entrannas.kernels import applies, depthwise, norm, pooling
+from entrannas.kernels import LARGEST, applies, depthwise, norm, pooling
 
 Pair = tuple[int, int]
 
@@ -77,7 +77,7 @@ class ReluDepthwise(Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Rectify and convolve [batch, channels, height, width]."""
-        if self.kernel_size[0] > depthwise.LARGEST or not applies(input):
+        if self.kernel_size[0] > LARGEST or not applies(input):
             return super().forward(torch.relu(input))
         geometry = self.stride[0], int(self.padding[0]), self.dilation[0]
         convolved: Tensor = depthwise.ReluDepthwise.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]

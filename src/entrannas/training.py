@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from entrannas import kernels
@@ -184,19 +184,7 @@ def _epoch(
         data.normalisation,
         generator("batches", config.seed, epoch),
     ):
-        with fabric.autocast():
-            outputs = network(images)
-            logits, auxiliary = outputs if config.auxiliary else (outputs, None)
-            loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-            total = loss
-            if auxiliary is not None:
-                extra = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
-                total = loss + config.auxiliary * extra
-        optimizer.zero_grad()
-        fabric.backward(total)
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        tally.add(loss, logits, labels)
+        tally.add(*training_step(fabric, network, optimizer, config, images, labels), labels)
         reporter.step()
     train_loss, train_accuracy = tally.result()
     return {
@@ -206,6 +194,30 @@ def _epoch(
         "lr": lr,
         "seconds": time.monotonic() - began,
     }
+
+
+def training_step(
+    fabric: "Fabric",
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    images: Tensor,
+    labels: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Update the weights on a batch. Return loss, without the auxiliary head's, and logits."""
+    with fabric.autocast():
+        outputs = network(images)
+        logits, auxiliary = outputs if config.auxiliary else (outputs, None)
+        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+        total = loss
+        if auxiliary is not None:
+            extra = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
+            total = loss + config.auxiliary * extra
+    optimizer.zero_grad()
+    fabric.backward(total)
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+    return loss, logits
 
 
 def learning_rate(config: TrainConfig, epoch: int) -> float:

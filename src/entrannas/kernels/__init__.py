@@ -21,6 +21,9 @@ from torch import Tensor
 
 from entrannas.files import kept
 
+LARGEST = 7
+"""The kernel size up to which there are loops for depthwise convolutions."""
+
 
 class Shape(ctypes.Structure):
     """Of x [n, c, h, w] and of y [n, c, ho, wo], and how a window of k x k moves over x; as in `lanes.h`."""
@@ -40,7 +43,8 @@ def loops() -> ctypes.CDLL | None:
     sources = sorted(str(path) for path in here.glob("*.c"))
     # The threads are those of PyTorch's own OpenMP: a second pool would fight with it for the cores.
     openmp = sorted(str(path) for path in Path(torch.__file__).parent.glob("lib/libgomp*"))
-    command = [compiler, "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", *sources, *openmp, "-lm", "-o"]
+    options = ["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", f"-DLARGEST={LARGEST}"]
+    command = [compiler, *options, *sources, *openmp, "-lm", "-o"]
     texts = [path.read_bytes() for path in sorted(here.glob("*.[ch]"))]
     key = hashlib.sha256(repr((texts, command, torch.__version__, _processor())).encode()).hexdigest()
     library = kept(f"loops-{key[:16]}.so")

@@ -7,7 +7,7 @@
 
 #include "lanes.h"
 
-enum { GROUP = 4, CHUNKS = 16, LARGEST = 7 };
+enum { GROUP = 4 };
 
 INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -65,17 +65,20 @@ INLINE void correlate(const vec *plane, int64_t width, vec *weight, int64_t k, i
         else call(k, stride, count);                                     \
     } while (0)
 
-static int64_t plane_height(Shape s) {
-    return larger((s.ho - 1) * s.stride + (s.k - 1) * s.dilation + 1, s.h + s.padding);
+/* The plane of a map whose pixels lie `step` apart: as large as it and the windows over it need. */
+static int64_t plane_height(Shape s, int64_t step) {
+    return larger((s.ho - 1) * s.stride + (s.k - 1) * s.dilation + 1, s.padding + (s.h - 1) * step + 1);
 }
 
-static int64_t plane_width(Shape s) {
+static int64_t plane_width(Shape s, int64_t step) {
     int64_t grouped = (s.wo + GROUP - 1) / GROUP * GROUP;
-    return larger((grouped - 1) * s.stride + (s.k - 1) * s.dilation + 1, s.w + s.padding);
+    return larger((grouped - 1) * s.stride + (s.k - 1) * s.dilation + 1, s.padding + (s.w - 1) * step + 1);
 }
 
-void depthwise_forward(const float *x, const float *weight, float *y, Shape s, int threads) {
-    int64_t height = plane_height(s), width = plane_width(s), taps = s.k * s.k;
+/* Convolve maps, their pixels `step` apart: rectified ones, or with a gate for what comes out. */
+static void slide(const float *x, const float *weight, const float *gate, float *y, Shape s, int64_t step,
+                  int threads) {
+    int64_t height = plane_height(s, step), width = plane_width(s, step), taps = s.k * s.k;
 #pragma omp parallel num_threads(threads)
     {
         vec *plane = aligned_alloc(sizeof(vec), height * width * sizeof(vec)), kernel[LARGEST * LARGEST];
@@ -84,11 +87,12 @@ void depthwise_forward(const float *x, const float *weight, float *y, Shape s, i
             for (int64_t index = 0; index < blocks(s); index++) {
                 Block b = block(s, index);
                 const float *from = x + image * s.h * s.w * s.c + b.first;
-                float *to = y + image * s.ho * s.wo * s.c + b.first;
+                int64_t out = image * s.ho * s.wo * s.c + b.first;
+                const float *by = gate ? gate + out : NULL;
                 for (int64_t t = 0; t < taps; t++) kernel[t] = load(weight + t * s.c + b.first, b.count);
-                fill(plane, height, width, from, s.h, s.w, s.c, b.count, s.padding, 1, 1);
+                fill(plane, height, width, from, s.h, s.w, s.c, b.count, s.padding, step, !gate);
 #define CONVOLVE(k, stride, count) \
-    convolve(plane, width, kernel, k, stride, s.dilation, to, NULL, s.ho, s.wo, s.c, count)
+    convolve(plane, width, kernel, k, stride, s.dilation, y + out, by, s.ho, s.wo, s.c, count)
                 SPECIALISED(CONVOLVE, s.k, s.stride, b.count);
 #undef CONVOLVE
             }
@@ -96,43 +100,29 @@ void depthwise_forward(const float *x, const float *weight, float *y, Shape s, i
     }
 }
 
-/* The gradient of x: a convolution of y's, its pixels `stride` apart, with the kernel turned round. */
-void depthwise_input(const float *g, const float *weight, const float *x, float *gx, Shape s, int threads) {
-    int64_t reach = (s.k - 1) * s.dilation, taps = s.k * s.k;
-    int64_t height = s.h + reach, width = (s.w + GROUP - 1) / GROUP * GROUP + reach;
-#pragma omp parallel num_threads(threads)
-    {
-        vec *plane = aligned_alloc(sizeof(vec), height * width * sizeof(vec)), kernel[LARGEST * LARGEST];
-#pragma omp for collapse(2)
-        for (int64_t image = 0; image < s.n; image++)
-            for (int64_t index = 0; index < blocks(s); index++) {
-                Block b = block(s, index);
-                const float *from = g + image * s.ho * s.wo * s.c + b.first;
-                const float *gate = x + image * s.h * s.w * s.c + b.first;
-                float *to = gx + image * s.h * s.w * s.c + b.first;
-                for (int64_t t = 0; t < taps; t++) kernel[t] = load(weight + (taps - 1 - t) * s.c + b.first, b.count);
-                fill(plane, height, width, from, s.ho, s.wo, s.c, b.count, reach - s.padding, s.stride, 0);
-#define CONVOLVE(k, stride, count) convolve(plane, width, kernel, k, 1, s.dilation, to, gate, s.h, s.w, s.c, count)
-                SPECIALISED(CONVOLVE, s.k, 1, b.count);
-#undef CONVOLVE
-            }
-        free(plane);
-    }
+void depthwise_forward(const float *x, const float *weight, float *y, Shape s, int threads) {
+    slide(x, weight, NULL, y, s, 1, threads);
 }
 
-/* The gradient of the weight in CHUNKS parts [CHUNKS, k * k, c], each of some images: their sum is the same for any
-   number of threads. */
-void depthwise_weight(const float *g, const float *x, float *parts, Shape s, int threads) {
-    int64_t height = plane_height(s), width = plane_width(s), taps = s.k * s.k;
+/* The gradient of x: a convolution of y's, its pixels `stride` apart, with the kernel turned round. */
+void depthwise_input(const float *g, const float *turned, const float *x, float *gx, Shape s, int threads) {
+    Shape back = {s.n, s.ho, s.wo, s.c, s.h, s.w, s.k, 1, (s.k - 1) * s.dilation - s.padding, s.dilation};
+    slide(g, turned, x, gx, back, s.stride, threads);
+}
+
+/* The gradient of the weight in parts [count, k * k, c], each of some images: their sum is the same for any number of
+   threads. */
+void depthwise_weight(const float *g, const float *x, float *parts, int64_t count, Shape s, int threads) {
+    int64_t height = plane_height(s, 1), width = plane_width(s, 1), taps = s.k * s.k;
 #pragma omp parallel num_threads(threads)
     {
         vec *plane = aligned_alloc(sizeof(vec), height * width * sizeof(vec));
 #pragma omp for collapse(2)
-        for (int64_t chunk = 0; chunk < CHUNKS; chunk++)
+        for (int64_t part = 0; part < count; part++)
             for (int64_t index = 0; index < blocks(s); index++) {
                 Block b = block(s, index);
                 vec kernel[LARGEST * LARGEST] = {{0}};
-                for (int64_t image = chunk * s.n / CHUNKS; image < (chunk + 1) * s.n / CHUNKS; image++) {
+                for (int64_t image = part * s.n / count; image < (part + 1) * s.n / count; image++) {
                     const float *from = x + image * s.h * s.w * s.c + b.first;
                     const float *gradient = g + image * s.ho * s.wo * s.c + b.first;
                     fill(plane, height, width, from, s.h, s.w, s.c, b.count, s.padding, 1, 1);
@@ -142,7 +132,7 @@ void depthwise_weight(const float *g, const float *x, float *parts, Shape s, int
 #undef CORRELATE
                 }
                 for (int64_t t = 0; t < taps; t++)
-                    store(parts + (chunk * taps + t) * s.c + b.first, kernel[t], b.count);
+                    store(parts + (part * taps + t) * s.c + b.first, kernel[t], b.count);
             }
         free(plane);
     }

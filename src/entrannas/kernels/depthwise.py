@@ -13,10 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from entrannas.kernels import empty_output, run, shape
 
-LARGEST = 7
-"""The kernel size up to which there are loops."""
-
-_CHUNKS = 16  # as in depthwise.c
+_PARTS = 16
 
 
 class ReluDepthwise(torch.autograd.Function):
@@ -40,10 +37,10 @@ class ReluDepthwise(torch.autograd.Function):
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
             of_x = torch.empty_like(x)
-            run("depthwise_input", g, _taps_first(weight), x, of_x, ctx.shape)
+            run("depthwise_input", g, _taps_first(weight).flip(0), x, of_x, ctx.shape)
         if ctx.needs_input_grad[1]:
-            parts = torch.empty(_CHUNKS, ctx.shape.k**2, ctx.shape.c)
-            run("depthwise_weight", g, x, parts, ctx.shape)
+            parts = torch.empty(_PARTS, ctx.shape.k**2, ctx.shape.c)
+            run("depthwise_weight", g, x, parts, _PARTS, ctx.shape)
             of_weight = parts.sum(dim=0).t().reshape(weight.shape)
         return of_x, of_weight, None, None, None
 

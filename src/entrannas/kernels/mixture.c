@@ -5,12 +5,13 @@
 
 #include "lanes.h"
 
-enum { SLICE = 1024, PARTS = 16 };
+enum { SLICE = 1024 };
 
 INLINE int64_t slice_end(int64_t start, int64_t end) { return start + SLICE < end ? start + SLICE : end; }
 
-void mixture_forward(const float *const *feature, const float *p, float *const *out, int64_t size, int64_t features,
-                     int64_t sums, int threads) {
+/* The sums of features with p, or their gradients: with p [features, sums] turned round, those are sums as well. */
+void mixture_sums(const float *const *feature, const float *p, float *const *out, int64_t size, int64_t features,
+                  int64_t sums, int threads) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t start = 0; start < size; start += SLICE)
         for (int64_t j = 0; j < sums; j++) {
@@ -26,33 +27,15 @@ void mixture_forward(const float *const *feature, const float *p, float *const *
         }
 }
 
-/* The features' gradients: gf[k] = sum_j p[j, k] g[j]. */
-void mixture_features(const float *const *g, const float *p, float *const *gf, int64_t size, int64_t features,
-                      int64_t sums, int threads) {
+/* The weights' gradients gp[j, k] = <g[j], feature[k]>, in parts [count, sums, features]: what they add up to is the
+   same for any number of threads. */
+void mixture_weights(const float *const *g, const float *const *feature, const float *p, float *parts, int64_t count,
+                     int64_t size, int64_t features, int64_t sums, int threads) {
 #pragma omp parallel for num_threads(threads)
-    for (int64_t start = 0; start < size; start += SLICE)
-        for (int64_t k = 0; k < features; k++) {
-            float *to = gf[k];
-            int64_t end = slice_end(start, size);
-            memset(to + start, 0, (end - start) * sizeof(float));
-            for (int64_t j = 0; j < sums; j++) {
-                const float *from = g[j];
-                float weight = p[j * features + k];
-                if (weight == 0) continue;
-                for (int64_t e = start; e < end; e++) to[e] += weight * from[e];
-            }
-        }
-}
-
-/* The weights' gradients gp[j, k] = <g[j], feature[k]>, in PARTS parts [PARTS, sums, features]: what they add up to is
-   the same for any number of threads. */
-void mixture_weights(const float *const *g, const float *const *feature, const float *p, float *parts, int64_t size,
-                     int64_t features, int64_t sums, int threads) {
-#pragma omp parallel for num_threads(threads)
-    for (int64_t part = 0; part < PARTS; part++) {
-        int64_t last = (part + 1) * size / PARTS;
+    for (int64_t part = 0; part < count; part++) {
+        int64_t last = (part + 1) * size / count;
         memset(parts + part * sums * features, 0, sums * features * sizeof(float));
-        for (int64_t start = part * size / PARTS; start < last; start += SLICE)
+        for (int64_t start = part * size / count; start < last; start += SLICE)
             for (int64_t j = 0; j < sums; j++)
                 for (int64_t k = 0; k < features; k++) {
                     if (p[j * features + k] == 0) continue;

@@ -9,19 +9,19 @@ from torch.autograd.function import once_differentiable
 
 from entrannas.kernels import applies, run
 
-_PARTS = 16  # as in mixture.c
+_PARTS = 16
 
 
-def mixture(p: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+def mixture(p: Tensor, features: Sequence[Tensor], live: Sequence[Sequence[bool]]) -> list[Tensor]:
     """Return `sum_k p[j, k] features[k]` for each j, with p [sums, features] and feature maps of one shape.
 
-    A weight of exactly zero adds nothing and gets no gradient. Every sum has a weight above zero.
+    A weight that is not `live` is exactly zero, adds nothing and gets no gradient. Every sum has one that is.
     """
     if applies(*features):
         return list(_Mixture.apply(p, *features))  # type: ignore[no-untyped-call]
     sums = []
-    for row, live in zip(p.unbind(), (p != 0).tolist(), strict=True):
-        weighted = [weight * x for weight, x, counts in zip(row.unbind(), features, live, strict=True) if counts]
+    for row, counts in zip(p.unbind(), live, strict=True):
+        weighted = [weight * x for weight, x, counted in zip(row.unbind(), features, counts, strict=True) if counted]
         sums.append(sum(weighted[1:], start=weighted[0]))
     return sums
 
@@ -32,7 +32,7 @@ class _Mixture(torch.autograd.Function):
         p = p.detach().contiguous()
         ctx.save_for_backward(p, *(features if ctx.needs_input_grad[0] else ()))
         sums = [torch.empty_like(features[0]) for _ in range(len(p))]
-        run("mixture_forward", features, p, sums, features[0].numel(), len(features), len(sums))
+        run("mixture_sums", features, p, sums, features[0].numel(), len(features), len(sums))
         return tuple(sums)
 
     @staticmethod
@@ -40,15 +40,15 @@ class _Mixture(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         p, *features = ctx.saved_tensors
         g = [gradient.contiguous(memory_format=torch.channels_last) for gradient in gradients]
-        size = g[0].numel(), p.shape[1], p.shape[0]
+        size = g[0].numel()
         of_p = None
         if ctx.needs_input_grad[0]:
             parts = torch.empty(_PARTS, *p.shape)
-            run("mixture_weights", g, features, p, parts, *size)
+            run("mixture_weights", g, features, p, parts, _PARTS, size, p.shape[1], len(g))
             of_p = parts.sum(dim=0)
         of_features: list[Tensor | None] = [None] * p.shape[1]
         if any(ctx.needs_input_grad[1:]):
             made = [torch.empty_like(g[0]) for _ in of_features]
-            run("mixture_features", g, p, made, *size)
+            run("mixture_sums", g, p.t().contiguous(), made, size, len(g), len(made))
             of_features = [one if wanted else None for one, wanted in zip(made, ctx.needs_input_grad[1:], strict=True)]
         return of_p, *of_features

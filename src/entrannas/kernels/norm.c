@@ -1,18 +1,16 @@
 /* Batch norm in training, y = (x - mean) * inverse * weight + bias over the rows of x [rows, c], and its gradients.
 
-   The rows are read in PARTS, the sums of which are added in order: no result depends on the number of threads. */
+   The rows are read in `parts`, the sums of which are added in order: no result depends on the number of threads. */
 
 #include <math.h>
 
 #include "lanes.h"
 
-enum { PARTS = 64 };
-
 /* Sum over the rows of a part: x and its square about `about`, or of g itself and g times x about `about`. */
-INLINE void sums_of_part(const float *x, const float *g, const float *about, float *sums, int64_t rows, int64_t c,
-                         int64_t part, int64_t first, int64_t count) {
+INLINE void sums_of_part(const float *x, const float *g, const float *about, float *sums, int64_t parts, int64_t rows,
+                         int64_t c, int64_t part, int64_t first, int64_t count) {
     vec middle = load(about + first, count), one = {0}, two = {0};
-    for (int64_t row = part * rows / PARTS; row < (part + 1) * rows / PARTS; row++) {
+    for (int64_t row = part * rows / parts; row < (part + 1) * rows / parts; row++) {
         vec value = load(x + row * c + first, count) - middle;
         vec by = g ? load(g + row * c + first, count) : value;
         one += by;
@@ -22,18 +20,18 @@ INLINE void sums_of_part(const float *x, const float *g, const float *about, flo
     store(sums + (2 * part + 1) * c + first, two, count);
 }
 
-/* Write to sums [PARTS, 2, c]; the first part's places get the totals. */
-static void add_up(const float *x, const float *g, const float *about, float *sums, int64_t rows, int64_t c,
-                   int threads) {
+/* Write to sums [parts, 2, c]; the first part's places get the totals. */
+static void add_up(const float *x, const float *g, const float *about, float *sums, int64_t parts, int64_t rows,
+                   int64_t c, int threads) {
 #pragma omp parallel for num_threads(threads)
-    for (int64_t part = 0; part < PARTS; part++)
+    for (int64_t part = 0; part < parts; part++)
         for (int64_t first = 0; first < c; first += LANES) {
-            if (c - first >= LANES) sums_of_part(x, g, about, sums, rows, c, part, first, LANES);
-            else sums_of_part(x, g, about, sums, rows, c, part, first, c - first);
+            if (c - first >= LANES) sums_of_part(x, g, about, sums, parts, rows, c, part, first, LANES);
+            else sums_of_part(x, g, about, sums, parts, rows, c, part, first, c - first);
         }
     for (int64_t at = 0; at < 2 * c; at++) {
         double total = 0;
-        for (int64_t part = 0; part < PARTS; part++) total += sums[2 * part * c + at];
+        for (int64_t part = 0; part < parts; part++) total += sums[2 * part * c + at];
         sums[at] = total;
     }
 }
@@ -50,10 +48,10 @@ INLINE void map_rows(const float *x, const float *g, float *to, const float *of_
 
 /* to = x * of_x + g * of_g + plus, channel by channel. */
 static void combine(const float *x, const float *g, float *to, const float *of_x, const float *of_g, const float *plus,
-                    int64_t rows, int64_t c, int threads) {
+                    int64_t parts, int64_t rows, int64_t c, int threads) {
 #pragma omp parallel for num_threads(threads)
-    for (int64_t part = 0; part < PARTS; part++) {
-        int64_t from = part * rows / PARTS, end = (part + 1) * rows / PARTS;
+    for (int64_t part = 0; part < parts; part++) {
+        int64_t from = part * rows / parts, end = (part + 1) * rows / parts;
         for (int64_t first = 0; first < c; first += LANES) {
             if (c - first >= LANES) map_rows(x, g, to, of_x, of_g, plus, from, end, c, first, LANES);
             else map_rows(x, g, to, of_x, of_g, plus, from, end, c, first, c - first);
@@ -63,10 +61,10 @@ static void combine(const float *x, const float *g, float *to, const float *of_x
 
 /* weight and bias may be NULL; the running statistics move by `momentum` towards the batch's. */
 void norm_forward(const float *x, const float *weight, const float *bias, float *y, float *mean, float *inverse,
-                  float *running_mean, float *running_variance, float *sums, int64_t rows, int64_t c, float momentum,
-                  float epsilon, int threads) {
+                  float *running_mean, float *running_variance, float *sums, int64_t parts, int64_t rows, int64_t c,
+                  float momentum, float epsilon, int threads) {
     float *scale = sums + 2 * c, *shift = sums + 3 * c; /* the second part's places, free when the totals are made */
-    add_up(x, NULL, x, sums, rows, c, threads);         /* about the first row: no cancellation far from 0 */
+    add_up(x, NULL, x, sums, parts, rows, c, threads);         /* about the first row: no cancellation far from 0 */
     for (int64_t at = 0; at < c; at++) {
         double off = sums[at] / rows, variance = fmax(sums[c + at] / rows - off * off, 0);
         mean[at] = x[at] + off;
@@ -76,14 +74,15 @@ void norm_forward(const float *x, const float *weight, const float *bias, float 
         scale[at] = weight ? weight[at] * inverse[at] : inverse[at];
         shift[at] = (bias ? bias[at] : 0) - mean[at] * scale[at];
     }
-    combine(x, NULL, y, scale, NULL, shift, rows, c, threads);
+    combine(x, NULL, y, scale, NULL, shift, parts, rows, c, threads);
 }
 
 /* gx = scale * (g - mean(g) - xhat * mean(g * xhat)) with xhat = (x - mean) * inverse; NULL where gx is not wanted. */
 void norm_backward(const float *g, const float *x, const float *weight, const float *mean, const float *inverse,
-                   float *gx, float *of_weight, float *of_bias, float *sums, int64_t rows, int64_t c, int threads) {
+                   float *gx, float *of_weight, float *of_bias, float *sums, int64_t parts, int64_t rows, int64_t c,
+                   int threads) {
     float *scale = sums + 2 * c, *of_x = sums + 3 * c, *plus = sums + 4 * c;
-    add_up(x, g, mean, sums, rows, c, threads);
+    add_up(x, g, mean, sums, parts, rows, c, threads);
     for (int64_t at = 0; at < c; at++) {
         of_bias[at] = sums[at];
         of_weight[at] = sums[c + at] * inverse[at];
@@ -91,5 +90,5 @@ void norm_backward(const float *g, const float *x, const float *weight, const fl
         of_x[at] = -scale[at] * inverse[at] * of_weight[at] / rows;
         plus[at] = -scale[at] * of_bias[at] / rows - of_x[at] * mean[at];
     }
-    if (gx) combine(x, g, gx, of_x, scale, plus, rows, c, threads);
+    if (gx) combine(x, g, gx, of_x, scale, plus, parts, rows, c, threads);
 }
