@@ -1,17 +1,19 @@
 /* Batch norm in training, y = (x - mean) * inverse * weight + bias over the rows of x [rows, c], and its gradients.
 
-   The rows are read in `parts`, the sums of which are added in order: no result depends on the number of threads. */
+   All is reckoned about the first row, so that nothing cancels where x is far from 0: what is called offset is the mean
+   less the first row. The rows are read in `parts`, the sums of which are added in order: no result depends on the
+   number of threads. */
 
 #include <math.h>
 
 #include "lanes.h"
 
-/* Sum over the rows of a part: x and its square about `about`, or of g itself and g times x about `about`. */
-INLINE void sums_of_part(const float *x, const float *g, const float *about, float *sums, int64_t parts, int64_t rows,
-                         int64_t c, int64_t part, int64_t first, int64_t count) {
-    vec middle = load(about + first, count), one = {0}, two = {0};
+/* Sum over the rows of a part: x and its square, or g and g times x. */
+INLINE void sums_of_part(const float *x, const float *g, float *sums, int64_t parts, int64_t rows, int64_t c,
+                         int64_t part, int64_t first, int64_t count) {
+    vec start = load(x + first, count), one = {0}, two = {0};
     for (int64_t row = part * rows / parts; row < (part + 1) * rows / parts; row++) {
-        vec value = load(x + row * c + first, count) - middle;
+        vec value = load(x + row * c + first, count) - start;
         vec by = g ? load(g + row * c + first, count) : value;
         one += by;
         two += by * value;
@@ -21,13 +23,12 @@ INLINE void sums_of_part(const float *x, const float *g, const float *about, flo
 }
 
 /* Write to sums [parts, 2, c]; the first part's places get the totals. */
-static void add_up(const float *x, const float *g, const float *about, float *sums, int64_t parts, int64_t rows,
-                   int64_t c, int threads) {
+static void add_up(const float *x, const float *g, float *sums, int64_t parts, int64_t rows, int64_t c, int threads) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t part = 0; part < parts; part++)
         for (int64_t first = 0; first < c; first += LANES) {
-            if (c - first >= LANES) sums_of_part(x, g, about, sums, parts, rows, c, part, first, LANES);
-            else sums_of_part(x, g, about, sums, parts, rows, c, part, first, c - first);
+            if (c - first >= LANES) sums_of_part(x, g, sums, parts, rows, c, part, first, LANES);
+            else sums_of_part(x, g, sums, parts, rows, c, part, first, c - first);
         }
     for (int64_t at = 0; at < 2 * c; at++) {
         double total = 0;
@@ -38,9 +39,10 @@ static void add_up(const float *x, const float *g, const float *about, float *su
 
 INLINE void map_rows(const float *x, const float *g, float *to, const float *of_x, const float *of_g, const float *plus,
                      int64_t from, int64_t end, int64_t c, int64_t first, int64_t count) {
-    vec a = load(of_x + first, count), b = g ? load(of_g + first, count) : a, d = load(plus + first, count);
+    vec start = load(x + first, count), a = load(of_x + first, count), d = load(plus + first, count);
+    vec b = g ? load(of_g + first, count) : a;
     for (int64_t row = from; row < end; row++) {
-        vec value = load(x + row * c + first, count) * a + d;
+        vec value = (load(x + row * c + first, count) - start) * a + d;
         if (g) value += load(g + row * c + first, count) * b;
         store(to + row * c + first, value, count);
     }
@@ -60,35 +62,35 @@ static void combine(const float *x, const float *g, float *to, const float *of_x
 }
 
 /* weight and bias may be NULL; the running statistics move by `momentum` towards the batch's. */
-void norm_forward(const float *x, const float *weight, const float *bias, float *y, float *mean, float *inverse,
+void norm_forward(const float *x, const float *weight, const float *bias, float *y, float *offset, float *inverse,
                   float *running_mean, float *running_variance, float *sums, int64_t parts, int64_t rows, int64_t c,
                   float momentum, float epsilon, int threads) {
     float *scale = sums + 2 * c, *shift = sums + 3 * c; /* the second part's places, free when the totals are made */
-    add_up(x, NULL, x, sums, parts, rows, c, threads);         /* about the first row: no cancellation far from 0 */
+    add_up(x, NULL, sums, parts, rows, c, threads);
     for (int64_t at = 0; at < c; at++) {
-        double off = sums[at] / rows, variance = fmax(sums[c + at] / rows - off * off, 0);
-        mean[at] = x[at] + off;
+        double mean = sums[at] / (double)rows, variance = fmax(sums[c + at] / (double)rows - mean * mean, 0);
+        offset[at] = mean;
         inverse[at] = 1 / sqrt(variance + epsilon);
-        running_mean[at] += momentum * (mean[at] - running_mean[at]);
+        running_mean[at] += momentum * (x[at] + mean - running_mean[at]);
         running_variance[at] += momentum * (variance * rows / (rows - 1) - running_variance[at]);
         scale[at] = weight ? weight[at] * inverse[at] : inverse[at];
-        shift[at] = (bias ? bias[at] : 0) - mean[at] * scale[at];
+        shift[at] = (bias ? bias[at] : 0) - offset[at] * scale[at];
     }
     combine(x, NULL, y, scale, NULL, shift, parts, rows, c, threads);
 }
 
 /* gx = scale * (g - mean(g) - xhat * mean(g * xhat)) with xhat = (x - mean) * inverse; NULL where gx is not wanted. */
-void norm_backward(const float *g, const float *x, const float *weight, const float *mean, const float *inverse,
+void norm_backward(const float *g, const float *x, const float *weight, const float *offset, const float *inverse,
                    float *gx, float *of_weight, float *of_bias, float *sums, int64_t parts, int64_t rows, int64_t c,
                    int threads) {
     float *scale = sums + 2 * c, *of_x = sums + 3 * c, *plus = sums + 4 * c;
-    add_up(x, g, mean, sums, parts, rows, c, threads);
+    add_up(x, g, sums, parts, rows, c, threads);
     for (int64_t at = 0; at < c; at++) {
         of_bias[at] = sums[at];
-        of_weight[at] = sums[c + at] * inverse[at];
+        of_weight[at] = (sums[c + at] - offset[at] * of_bias[at]) * inverse[at];
         scale[at] = weight ? weight[at] * inverse[at] : inverse[at];
         of_x[at] = -scale[at] * inverse[at] * of_weight[at] / rows;
-        plus[at] = -scale[at] * of_bias[at] / rows - of_x[at] * mean[at];
+        plus[at] = -scale[at] * of_bias[at] / rows - of_x[at] * offset[at];
     }
     if (gx) combine(x, g, gx, of_x, scale, plus, parts, rows, c, threads);
 }

@@ -26,23 +26,23 @@ class BatchNorm(torch.autograd.Function):
         epsilon: float,
     ) -> Tensor:
         """Return y, of the shape of x; weight and bias are [c] or None."""
-        y, mean, inverse = torch.empty_like(x), torch.empty_like(running_mean), torch.empty_like(running_mean)
-        sizes = _PARTS, x.numel() // len(mean), len(mean)
-        made = y, mean, inverse, running_mean, running_variance
-        run("norm_forward", x, weight, bias, *made, x.new_empty(_PARTS, 2, len(mean)), *sizes, momentum, epsilon)
-        ctx.save_for_backward(x, weight, mean, inverse)
+        y, offset, inverse = torch.empty_like(x), torch.empty_like(running_mean), torch.empty_like(running_mean)
+        sizes = _PARTS, x.numel() // len(offset), len(offset)
+        made = y, offset, inverse, running_mean, running_variance
+        run("norm_forward", x, weight, bias, *made, x.new_empty(_PARTS, 2, len(offset)), *sizes, momentum, epsilon)
+        ctx.save_for_backward(x, weight, offset, inverse)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Return the gradients of x, weight and bias, where they are wanted."""
-        x, weight, mean, inverse = ctx.saved_tensors
+        x, weight, offset, inverse = ctx.saved_tensors
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        of_weight, of_bias = torch.empty_like(mean), torch.empty_like(mean)
-        sizes = _PARTS, x.numel() // len(mean), len(mean)
-        made = of_x, of_weight, of_bias, x.new_empty(_PARTS, 2, len(mean))
-        run("norm_backward", g, x, weight, mean, inverse, *made, *sizes)
+        of_weight, of_bias = torch.empty_like(offset), torch.empty_like(offset)
+        sizes = _PARTS, x.numel() // len(offset), len(offset)
+        made = of_x, of_weight, of_bias, x.new_empty(_PARTS, 2, len(offset))
+        run("norm_backward", g, x, weight, offset, inverse, *made, *sizes)
         wanted = zip((of_x, of_weight, of_bias), ctx.needs_input_grad, strict=False)
         return *(one if needed else None for one, needed in wanted), None, None, None, None
