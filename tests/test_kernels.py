@@ -90,6 +90,7 @@ def test_batch_norm_its_gradients_and_statistics_are_pytorchs(images, channels, 
     images += side == 1  # a single value has no variance
     x = maps(images, channels, side, side)
     x.data += centre
+    g = torch.randn_like(x)
     taken, wanted = [], []
     ours, plain = BatchNorm2d(channels, affine=affine), nn.BatchNorm2d(channels, affine=affine).double()
     for parameter in ours.parameters():
@@ -97,8 +98,8 @@ def test_batch_norm_its_gradients_and_statistics_are_pytorchs(images, channels, 
     plain.load_state_dict(ours.state_dict())
     for layer, results in ((ours, taken), (plain, wanted)):
         y = layer(x.to(layer.running_mean.dtype))
-        g = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)
-        results += [y, *torch.autograd.grad(y, (x, *layer.parameters()), g), layer.running_mean, layer.running_var]
+        of_inputs = torch.autograd.grad(y, (x, *layer.parameters()), g.to(y.dtype))
+        results += [y, *of_inputs, layer.running_mean, layer.running_var]
         assert layer.num_batches_tracked == 1
     assert_same(taken, wanted)
 
