@@ -26,9 +26,13 @@ INLINE vec load(const float *from, int64_t count) {
     if (count == LANES) {
         memcpy(&v, from, sizeof v);
     } else if (count == LANES / 2) {
+#if defined(__clang__) || __GNUC__ >= 12
         half h, zero = {0};
         memcpy(&h, from, sizeof h);
         v = __builtin_shufflevector(h, zero, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+        memcpy(&v, from, sizeof v / 2); /* the same, slower */
+#endif
     } else {
         for (int64_t lane = 0; lane < count; lane++) v[lane] = from[lane];
     }
