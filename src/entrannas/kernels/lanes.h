@@ -8,7 +8,6 @@ enum { LANES = 16 };
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t mask __attribute__((vector_size(4 * LANES)));
-typedef float half __attribute__((vector_size(2 * LANES)));
 
 /* Images, height, width and channels of x, height and width of y, and the kernel's geometry. */
 typedef struct {
@@ -23,19 +22,12 @@ typedef struct {
 
 INLINE vec load(const float *from, int64_t count) {
     vec v = {0};
-    if (count == LANES) {
+    if (count == LANES)
         memcpy(&v, from, sizeof v);
-    } else if (count == LANES / 2) {
-#if defined(__clang__) || __GNUC__ >= 12
-        half h, zero = {0};
-        memcpy(&h, from, sizeof h);
-        v = __builtin_shufflevector(h, zero, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-#else
-        memcpy(&v, from, sizeof v / 2); /* the same, slower */
-#endif
-    } else {
+    else if (count == LANES / 2) /* written out, since gcc 11 and 12 make a copy slow */
+        v = (vec){from[0], from[1], from[2], from[3], from[4], from[5], from[6], from[7]};
+    else
         for (int64_t lane = 0; lane < count; lane++) v[lane] = from[lane];
-    }
     return v;
 }
 
