@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from entrannas.cells import Cell, EngineCell, PartialEngineCell, SearchCell, TransitCell
+from entrannas.cells import Cell, EngineCell, PartialEngineCell, TransitCell
 from entrannas.derivation import nonzero, strongest
 from entrannas.genotype import load_genotype
 from entrannas.relaxation import edge_softmax, normalised_edge_softmax, thresholded_node_softmax
@@ -22,12 +22,12 @@ def _inputs() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(2, 6, 8, 8), torch.randn(2, 8, 8, 8)
 
 
-def _cell(role: type[SearchCell], kind: str = "normal", share: bool = True) -> SearchCell:
+def _cell(role: type[EngineCell], kind: str = "normal", share: bool = True) -> EngineCell:
     torch.manual_seed(0)
     return role(DARTS, kind, (6, 8), CHANNELS, False, share)
 
 
-def _count(cell: SearchCell, *arguments: object) -> Counter[str]:
+def _count(cell: EngineCell, *arguments: object) -> Counter[str]:
     """Run a cell and count how often each of its operations is evaluated."""
     counts: Counter[str] = Counter()
     for name, operation in cell.operations.items():

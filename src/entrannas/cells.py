@@ -54,8 +54,8 @@ def _inputs(count: int, before: tuple[int, int], channels: int, reduced: bool, s
     return Inputs(before, channels, reduced, searching)
 
 
-class SearchCell(nn.Module):
-    """What Engine-cells and Transit-cells have in common: they own every candidate operation of the space.
+class EngineCell(nn.Module):
+    """Holds all candidates of the space, weighted: where the architecture variables learn.
 
     With feature sharing, a candidate belongs to its source node: `o_k(x_i)` has one set of weights and is computed
     once, whichever nodes it goes to. Without, it belongs to an edge, as in DARTS.
@@ -89,10 +89,6 @@ class SearchCell(nn.Module):
     def key(self, i: int, j: int, operation: str) -> str:
         """Name the candidate `operation` on the edge (i, j)."""
         return f"{i}_{operation}" if self.share_features else f"{i}_{j}_{operation}"
-
-
-class EngineCell(SearchCell):
-    """Holds all candidates, weighted: where the architecture variables learn."""
 
     def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
         """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K].
@@ -160,12 +156,12 @@ def _shuffle(x: Tensor) -> Tensor:
 
 
 class TransitCell(EngineCell):
-    """Computes only the cell derived so far; as long as none is, in a dense warm-up, what an Engine-cell does."""
+    """Owns all candidates as well, and computes only those of the cell derived so far."""
 
     def forward(self, farther: Tensor, nearer: Tensor, chosen: Tensor | CellGenotype) -> Tensor:
         """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network.
 
-        That is for a cell derived; with p instead, it is an Engine-cell's sum.
+        With p instead of a cell derived, as in a dense warm-up, it is an Engine-cell.
         """
         if isinstance(chosen, Tensor):
             return super().forward(farther, nearer, chosen)
