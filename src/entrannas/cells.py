@@ -54,8 +54,8 @@ def _inputs(count: int, before: tuple[int, int], channels: int, reduced: bool, s
     return Inputs(before, channels, reduced, searching)
 
 
-class EngineCell(nn.Module):
-    """Holds all candidates of the space, weighted: where the architecture variables learn.
+class SearchCell(nn.Module):
+    """What Engine-cells and Transit-cells have in common: they own every candidate operation of the space.
 
     With feature sharing, a candidate belongs to its source node: `o_k(x_i)` has one set of weights and is computed
     once, whichever nodes it goes to. Without, it belongs to an edge, as in DARTS.
@@ -89,6 +89,10 @@ class EngineCell(nn.Module):
     def key(self, i: int, j: int, operation: str) -> str:
         """Name the candidate `operation` on the edge (i, j)."""
         return f"{i}_{operation}" if self.share_features else f"{i}_{j}_{operation}"
+
+
+class EngineCell(SearchCell):
+    """Holds all candidates, weighted: where the architecture variables learn."""
 
     def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
         """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K].
@@ -155,25 +159,20 @@ def _shuffle(x: Tensor) -> Tensor:
     return x.reshape(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
 
 
-class TransitCell(EngineCell):
-    """Owns all candidates as well, and computes only those of the cell derived so far."""
+class TransitCell(SearchCell):
+    """Computes only the cell derived so far."""
 
-    def forward(self, farther: Tensor, nearer: Tensor, chosen: Tensor | CellGenotype) -> Tensor:
-        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network.
-
-        With p instead of a cell derived, as in a dense warm-up, it is an Engine-cell.
-        """
-        if isinstance(chosen, Tensor):
-            return super().forward(farther, nearer, chosen)
+    def forward(self, farther: Tensor, nearer: Tensor, genotype: CellGenotype) -> Tensor:
+        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network."""
         x = self.inputs(farther, nearer)
         computed: dict[str, Tensor] = {}
-        for j, connections in chosen.by_node():
+        for j, connections in genotype.by_node():
             keys = [(c.input, self.key(c.input, j, c.operation)) for c in connections]
             for i, key in keys:
                 if key not in computed:
                     computed[key] = self.operations[key](x[i])
             x.append(_sum([computed[key] for _, key in keys], x[0]))
-        return torch.cat([x[node] for node in chosen.output], dim=1)
+        return torch.cat([x[node] for node in genotype.output], dim=1)
 
 
 class Cell(nn.Module):

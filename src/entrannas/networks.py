@@ -121,17 +121,17 @@ class SuperNet(nn.Module):
         self.head = _head(before[1], False, space.inputs)
         self.classifier = nn.Linear(before[1], num_classes)
 
-    def forward(self, images: Tensor, p: dict[str, Tensor], genotype: Genotype | None) -> Tensor:
+    def forward(self, images: Tensor, p: dict[str, Tensor], genotype: Genotype) -> Tensor:
         """Return logits [batch, num_classes].
 
         Args:
             images: [batch, in_channels, height, width].
             p: the weights of the candidate connections by kind of cell, [edges, K] each; for the Engine-cells.
-            genotype: derived from p; for the Transit-cells, which are Engine-cells without one.
+            genotype: derived from p; for the Transit-cells.
         """
         farther, nearer = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
-            chosen = genotype.cells[kind] if genotype and isinstance(cell, TransitCell) else p[kind]
+            chosen = p[kind] if isinstance(cell, EngineCell) else genotype.cells[kind]
             farther, nearer = nearer, cell(farther, nearer, chosen)
         logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
         return logits

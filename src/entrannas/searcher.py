@@ -93,11 +93,8 @@ class Searcher:
         """Derive the architecture from alpha and beta as they are now; every step begins with it."""
         return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
 
-    def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype | None) -> tuple[Tensor, Tensor]:
-        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits.
-
-        Without a genotype, all cells are Engine-cells.
-        """
+    def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
+        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
             p = self.weights_of_step()
         loss, logits = self._loss(images, labels, p, genotype)
@@ -165,9 +162,7 @@ class Searcher:
             pull = pull - (beta * (excess * causes).to(beta.device)).sum()
         return pull
 
-    def _loss(
-        self, images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype | None
-    ) -> tuple[Tensor, Tensor]:
+    def _loss(self, images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype) -> tuple[Tensor, Tensor]:
         with self.fabric.autocast():
             logits = self.supernet(images, p, genotype)
             return F.cross_entropy(logits, labels), logits
