@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a directory of CIFAR-10 as parquet files")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=2000, help="to search and to train on")
     parser.add_argument("--held-out", type=int, default=2000, help="other training images, to measure on")
@@ -74,11 +75,11 @@ def main() -> None:
         "cutout": 0.0,
     }
 
-    rows: dict[str, list[dict[str, float | None]]] = {name: [] for name in VARIANTS}
+    rows: dict[str, list[dict[str, float | None]]] = {name: [] for name in options.variants}
     for seed in range(options.seeds):
-        for name, change in VARIANTS.items():
+        for name in options.variants:
             path = options.out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-            config = entrannas.SearchConfig.resolve(searching | {"seed": seed} | change)
+            config = entrannas.SearchConfig.resolve(searching | {"seed": seed} | VARIANTS[name])
             if not (path / "result.json").exists():
                 entrannas.search(config, path, resume=(path / "config.json").exists())
             if config.engines and not (path / "consistency.json").exists():
