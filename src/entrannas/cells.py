@@ -6,7 +6,8 @@ The cell returns its output nodes concatenated along the channels. In a reductio
 stride 2.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from math import gcd
 
 import torch
@@ -91,18 +92,34 @@ class SearchCell(nn.Module):
         return f"{i}_{operation}" if self.share_features else f"{i}_{j}_{operation}"
 
 
+Live = tuple[tuple[bool, ...], ...]
+"""Which of the weights p, [edges, K], are above zero."""
+
+
+def live_weights(p: Tensor) -> Live:
+    """Read it from p; waits for the device."""
+    return tuple(map(tuple, (p > 0).tolist()))
+
+
+@functools.lru_cache(maxsize=1000)
+def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return places as a tensor; those on the device already need not be sent in every step."""
+    return torch.tensor(places, device=device)
+
+
 class EngineCell(SearchCell):
     """Holds all candidates, weighted: where the architecture variables learn."""
 
-    def forward(self, farther: Tensor, nearer: Tensor, p: Tensor) -> Tensor:
+    def forward(self, farther: Tensor, nearer: Tensor, p: Tensor, live: Live | None = None) -> Tensor:
         """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K].
 
         A connection of weight zero adds nothing and gets no gradient; a candidate without another is not computed.
+        Which weights are zero is read from p, unless it is known already.
         """
         x = self.inputs(farther, nearer)
         nothing = x[0][..., :: self.strides[0], :: self.strides[0]]
         arrived: dict[int, list[Tensor]] = {j: [] for j, _ in self.space.incoming()}
-        live = (p > 0).tolist()
+        live = live or live_weights(p)
         for i in self.strides:
             if i in arrived:
                 x.append(self.arriving(arrived[i], nothing))
@@ -111,21 +128,21 @@ class EngineCell(SearchCell):
         x.append(self.arriving(arrived[max(arrived)], nothing))
         return torch.cat([x[node] for node in self.space.output], dim=1)
 
-    def leaving(self, x: Tensor, i: int, p: Tensor, live: list[list[bool]]) -> Iterator[tuple[int, Tensor]]:
+    def leaving(self, x: Tensor, i: int, p: Tensor, live: Live) -> Iterator[tuple[int, Tensor]]:
         """Yield `sum_k p[i,j,k] o_k(x_i)` with its node j, for all edges of node i with a live candidate."""
         edges = [(j, row) for j, row in self.space.outgoing(i) if self._live(live[row])]
         for group in [edges] if self.share_features and edges else [[edge] for edge in edges]:
-            nodes, rows = [j for j, _ in group], [row for _, row in group]
-            columns = sorted({k for row in rows for k in self._live(live[row])})
+            nodes, rows = [j for j, _ in group], tuple(row for _, row in group)
+            columns = tuple(sorted({k for row in rows for k in self._live(live[row])}))
             features = [self.operations[self.key(i, nodes[0], self.space.operations[k])](x) for k in columns]
-            counted = [[live[row][k] for k in columns] for row in rows]
-            yield from zip(nodes, mixture(p[rows][:, columns], features, counted), strict=True)
+            weights = p.index_select(0, _index(rows, p.device)).index_select(1, _index(columns, p.device))
+            yield from zip(nodes, mixture(weights, features), strict=True)
 
     def arriving(self, terms: list[Tensor], like: Tensor) -> Tensor:
         """Return what a node makes of what arrives at it; zero, of the shape of `like`, where nothing does."""
         return _sum(terms, like)
 
-    def _live(self, row: list[bool]) -> list[int]:
+    def _live(self, row: Sequence[bool]) -> list[int]:
         """Return the live candidates of an edge, without `none`."""
         return [k for k, operation in enumerate(self.space.operations) if row[k] and operation != NONE]
 
@@ -136,7 +153,7 @@ class PartialEngineCell(EngineCell):
     PC-DARTS (Xu et al., ICLR 2020, Eq. 2), with the channel shuffle of its public code.
     """
 
-    def leaving(self, x: Tensor, i: int, p: Tensor, live: list[list[bool]]) -> Iterator[tuple[int, Tensor]]:
+    def leaving(self, x: Tensor, i: int, p: Tensor, live: Live) -> Iterator[tuple[int, Tensor]]:
         """Yield `[sum_k p[i,j,k] o_k(x_i'), sum_k p[i,j,k] x_i'']`, x_i' the first channels of x_i, with its node j.
 
         What passes by has the whole weight of its edge, that of `none` too; it is max-pooled where the stride is 2.

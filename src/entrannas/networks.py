@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.cells import Cell, EngineCell, PartialEngineCell, TransitCell
+from entrannas.cells import Cell, EngineCell, Live, PartialEngineCell, TransitCell
 from entrannas.genotype import Genotype
 from entrannas.operations import BatchNorm2d, Conv2d
 from entrannas.spaces import SearchSpace
@@ -121,18 +121,22 @@ class SuperNet(nn.Module):
         self.head = _head(before[1], False, space.inputs)
         self.classifier = nn.Linear(before[1], num_classes)
 
-    def forward(self, images: Tensor, p: dict[str, Tensor], genotype: Genotype) -> Tensor:
+    def forward(
+        self, images: Tensor, p: dict[str, Tensor], genotype: Genotype, live: dict[str, Live] | None = None
+    ) -> Tensor:
         """Return logits [batch, num_classes].
 
         Args:
             images: [batch, in_channels, height, width].
             p: the weights of the candidate connections by kind of cell, [edges, K] each; for the Engine-cells.
             genotype: derived from p; for the Transit-cells.
+            live: which of p are above zero, where that is known; else the Engine-cells read it from p.
         """
         farther, nearer = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
-            chosen = p[kind] if isinstance(cell, EngineCell) else genotype.cells[kind]
-            farther, nearer = nearer, cell(farther, nearer, chosen)
+            engine = isinstance(cell, EngineCell)
+            chosen = (p[kind], live and live[kind]) if engine else (genotype.cells[kind],)
+            farther, nearer = nearer, cell(farther, nearer, *chosen)
         logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
         return logits
 

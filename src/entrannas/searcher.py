@@ -1,16 +1,18 @@
 """The two steps of a search and the derivation between them: EnTranNAS and, by other rows of the table, its peers."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from entrannas.cells import Live, live_weights
 from entrannas.genotype import Genotype
 from entrannas.methods import Method
 from entrannas.networks import SuperNet
 from entrannas.relaxation import entropy, thresholds
+from entrannas.replay import Replay
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import generator
 from entrannas.spaces import SearchSpace
@@ -64,6 +66,7 @@ class Searcher:
         if own:
             groups.append({"params": own, "weight_decay": 0.0})
         self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
+        self.replay = Replay()
         self.initial = self.derive()
 
     def set_rates(self, alpha_lr: float, beta_lr: float) -> None:
@@ -97,10 +100,11 @@ class Searcher:
         """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
             p = self.weights_of_step()
-        loss, logits = self._loss(images, labels, p, genotype)
-        self.weights_optimizer.zero_grad()
-        self.fabric.backward(loss)
-        nn.utils.clip_grad_norm_(self.supernet.parameters(), _CLIP)
+        weights = list(self.supernet.parameters())
+        loss, logits, *gradients = self._pass("weights", images, labels, p, genotype)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        nn.utils.clip_grad_norm_(weights, _CLIP)
         self.weights_optimizer.step()
         return loss, logits
 
@@ -117,14 +121,39 @@ class Searcher:
             assert weights_batch is not None
             loss, logits = self._unrolled_backward((images, labels), weights_batch, genotype)
         else:
-            self.supernet.requires_grad_(False)
-            loss, logits = self._loss(images, labels, self.weights_of_step(), genotype)
-            objective = loss + self._pull(genotype)
-            if objective.requires_grad:  # not where `none` was drawn all along the way
+            p = self.weights_of_step()
+            loss, logits, *gradients = self._pass("p", images, labels, p, genotype)
+            # p's share of the objective, linear: it has the gradients of the whole
+            objective = self._pull(genotype)
+            for x, gradient in zip(p.values(), gradients, strict=True):
+                if gradient is not None:  # as where `none` was drawn all along the way
+                    objective = objective + (x * gradient).sum()
+            if isinstance(objective, Tensor):
                 self.fabric.backward(objective)
-            self.supernet.requires_grad_(True)
         self.alpha_optimizer.step()
         return loss, logits
+
+    def _pass(
+        self, by: Literal["weights", "p"], images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype
+    ) -> tuple[Any, ...]:
+        """Go forward and backward. Return loss, logits, and the gradients by the weights or by p, None for some.
+
+        What is computed depends on the genotype, and on which of p are zero: that is read here, not within the pass.
+        """
+        live = {kind: live_weights(x) for kind, x in p.items()}
+
+        def run(images: Tensor, labels: Tensor, *p: Tensor) -> tuple[Any, ...]:
+            self.supernet.requires_grad_(by == "weights")
+            leaves = [x.detach().requires_grad_(by == "p") for x in p]
+            loss, logits = self._loss(images, labels, dict(zip(live, leaves, strict=True)), genotype, live)
+            wanted = leaves if by == "p" else list(self.supernet.parameters())
+            reached = loss.requires_grad
+            gradients = torch.autograd.grad(loss, wanted, allow_unused=True) if reached else (None,) * len(wanted)
+            self.supernet.requires_grad_(True)
+            return loss.detach(), logits.detach(), *gradients
+
+        loss, logits, *gradients = self.replay((by, genotype, *live.values()), run, images, labels, *p.values())
+        return loss.clone(), logits.clone(), *gradients
 
     def _unrolled_backward(
         self, batch: tuple[Tensor, Tensor], weights_batch: tuple[Tensor, Tensor], genotype: Genotype
@@ -162,9 +191,16 @@ class Searcher:
             pull = pull - (beta * (excess * causes).to(beta.device)).sum()
         return pull
 
-    def _loss(self, images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype) -> tuple[Tensor, Tensor]:
+    def _loss(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        p: dict[str, Tensor],
+        genotype: Genotype,
+        live: dict[str, Live] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         with self.fabric.autocast():
-            logits = self.supernet(images, p, genotype)
+            logits = self.supernet(images, p, genotype, live)
             return F.cross_entropy(logits, labels), logits
 
     @torch.no_grad()

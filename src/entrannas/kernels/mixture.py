@@ -12,18 +12,16 @@ from entrannas.kernels import applies, run
 _PARTS = 16
 
 
-def mixture(p: Tensor, features: Sequence[Tensor], live: Sequence[Sequence[bool]]) -> list[Tensor]:
+def mixture(p: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
     """Return `sum_k p[j, k] features[k]` for each j, with p [sums, features] and feature maps of one shape.
 
-    A weight that is not `live` is exactly zero, adds nothing and gets no gradient. Every sum has one that is.
+    A weight that is exactly zero gets no gradient.
     """
     if applies(*features):
         return list(_Mixture.apply(p, *features))  # type: ignore[no-untyped-call]
-    sums = []
-    for row, counts in zip(p.unbind(), live, strict=True):
-        weighted = [weight * x for weight, x, counted in zip(row.unbind(), features, counts, strict=True) if counted]
-        sums.append(sum(weighted[1:], start=weighted[0]))
-    return sums
+    stacked = torch.stack([x.movedim(1, -1) for x in features])  # in the order in which channels-last maps lie
+    sums = (p * (p != 0)).to(stacked.dtype) @ stacked.flatten(1)
+    return [x.movedim(-1, 1) for x in sums.view(len(p), *stacked.shape[1:]).unbind()]
 
 
 class _Mixture(torch.autograd.Function):
