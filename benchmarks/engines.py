@@ -11,7 +11,7 @@ import statistics
 from functools import partial
 
 import torch
-from measuring import parser, saved_bytes, seconds
+from measuring import parser, record, saved_bytes, seconds
 
 from entrannas.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.networks import SuperNet, cell_kinds
@@ -61,6 +61,7 @@ def main() -> None:
                 run = partial(getattr(searcher, f"{step}_step"), images, labels, genotype)
                 if round_ == 0:  # warms up
                     rows[name][f"{step}_bytes"] = saved_bytes(run)
+                    record(searcher.replay, run)
                     continue
                 taken[name][step].append(seconds(run))
     for name, measured in taken.items():

@@ -18,7 +18,6 @@ import torch
 from entrannas.files import write_whole
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("search_step", "engines", "scaling", "data")
 COMMAND = Path(sys.executable).with_name("entrannas")
 
 
@@ -51,28 +50,25 @@ def main() -> int:
             raise SystemExit(f"{command[1]} failed")
         return output.splitlines()[-1]
 
-    for name in BENCHMARKS:
+    search = options.out / "search"
+    resume = ["--resume"] if (search / "config.json").exists() else []
+    commands: dict[str, list[object]] = {
+        "search_step": [sys.executable, HERE / "search_step.py"],
+        "train_step": [sys.executable, HERE / "train_step.py"],
+        "search": [COMMAND, "search", options.data, "--out", search, *resume],
+        "data": [sys.executable, HERE / "data.py", options.data],
+        "engines": [sys.executable, HERE / "engines.py"],
+        "scaling": [sys.executable, HERE / "scaling.py", "--plot", options.out / "scaling.png"],
+    }
+    for name, command in commands.items():
         if name not in figures:
-            more = {"data": [options.data], "scaling": ["--plot", options.out / "scaling.png"]}.get(name, [])
-            line = run([sys.executable, HERE / f"{name}.py", *more, "--json"])
+            line = run([*command, "--json"])
             if line is None:
-                return _stopped(name)
+                print(f"stopped in {name}: start again to go on")
+                return 0
             figures[name] = json.loads(line)
             write_whole(path, json.dumps(figures, indent=2).encode())
-    if "search" not in figures:
-        there = (options.out / "search/config.json").exists()
-        resume = ["--resume"] if there else []
-        line = run([COMMAND, "search", options.data, "--out", options.out / "search", *resume, "--json"])
-        if line is None:
-            return _stopped("search")
-        figures["search"] = json.loads(line)
-        write_whole(path, json.dumps(figures, indent=2).encode())
     print(f"all is measured: {path}")
-    return 0
-
-
-def _stopped(name: str) -> int:
-    print(f"stopped in {name}: start again to go on")
     return 0
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from entrannas.replay import Replay
+
 Step = Callable[[], object]
 
 
@@ -28,11 +30,19 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def seconds(step: Step) -> float:
     """Return how long a step takes, until the device has done it."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     began = time.perf_counter()
     step()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def record(replay: Replay, step: Step) -> None:
+    """On CUDA, take a step as often as it takes until it is replayed from its recording."""
+    for _ in range(int(replay.after) + 1 if torch.cuda.is_available() else 0):
+        step()
 
 
 def saved_bytes(step: Step) -> int:

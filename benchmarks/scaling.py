@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from measuring import saved_bytes, seconds
+from measuring import record, saved_bytes, seconds
 
 from entrannas.files import write_whole
 from entrannas.genotype import CellGenotype, Connection, Genotype
@@ -90,10 +90,14 @@ def measure(name: str, batch_size: int, rounds: int) -> dict[str, Any]:
     images, labels = images.to(device), labels.to(device)
     kept = [saved_bytes(lambda s=s, g=g: s.weights_step(images, labels, g)) for s, g in built]
     taken: list[list[float]] = [[] for _ in values]
-    for _ in range(rounds):
+    for round_ in range(rounds):
         for times, (searcher, genotype) in zip(taken, built, strict=True):
-            steps = [searcher.weights_step] if "," in name else [searcher.weights_step, searcher.alpha_step]
-            times.append(sum(seconds(partial(step, images, labels, genotype)) for step in steps))
+            methods = [searcher.weights_step] if "," in name else [searcher.weights_step, searcher.alpha_step]
+            steps = [partial(method, images, labels, genotype) for method in methods]
+            if round_ == 0:
+                for step in steps:
+                    record(searcher.replay, step)
+            times.append(sum(seconds(step) for step in steps))
     medians = [statistics.median(times) for times in taken]
     return {
         "values": list(values),

@@ -5,21 +5,26 @@ draws a cell, which all rows of the round derive, and ratios are medians of the 
 the cost does not depend on them.
 
 `darts` is this project's row, with the layout and the care of all others: no weight's gradient in the alpha step.
-`darts-plain` is DARTS as its authors' code has it: contiguous layout, all gradients in both steps. `entrannas-dst` is
-measured with the drawn cell as its live graph, as after its sparsification; its dense first epochs cost more. `floor`
-is the super-net of Transit-cells alone: its weights step is a training step of the derived network, and two of them see
-as many images as a search step.
+`darts-plain` is DARTS as its authors' code has it: contiguous layout, a mixture summed term by term, all gradients in
+both steps. `entrannas-dst` is measured with the drawn cell as its live graph, as after its sparsification; its dense
+first epochs cost more. `floor` is the super-net of Transit-cells alone: its weights step is a training step of the
+derived network, and two of them see as many images as a search step.
+
+On CUDA, all rows but `darts-plain` are replayed from recordings; `entrannas-launched` is `entrannas` without.
 """
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
+from unittest.mock import patch
 
 import torch
-from measuring import multiply_adds, parser, peak_bytes, saved_bytes, seconds
+from measuring import multiply_adds, parser, peak_bytes, record, saved_bytes, seconds
 from torch import Tensor
 
 from entrannas.genotype import Genotype
@@ -32,8 +37,17 @@ from entrannas.spaces import SPACES, SearchSpace
 SPACE = SPACES["darts"]
 
 
+def summed(p: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+    """What `mixture` does, written as in the authors' code: `sum(w * op(x) for w, op in zip(weights, ops))`."""
+    return [sum(weight * x for weight, x in zip(weights, features, strict=True)) for weights in p]
+
+
 class PlainSearcher(Searcher):
     """Contiguous tensors, and all gradients in the alpha step."""
+
+    def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor]:
+        with patch("entrannas.cells.mixture", summed):
+            return super()._loss(*arguments)
 
     def alpha_step(
         self, images: Tensor, labels: Tensor, genotype: Genotype, weights_batch: tuple[Tensor, Tensor] | None = None
@@ -53,6 +67,9 @@ ROWS: dict[str, Method] = {
     "darts-plain": METHODS["darts"],
     "floor": replace(METHODS["entrannas"], engines=no_cell),
 }
+if torch.cuda.is_available():
+    ROWS["entrannas-launched"] = METHODS["entrannas"]
+LAUNCHED = "darts-plain", "entrannas-launched"  # not recorded
 
 
 def draw(seed: int) -> dict[str, Tensor]:
@@ -98,12 +115,14 @@ def main() -> None:
             adopt(searcher, alpha, genotype)
             for step in ("weights", "alpha") if name != "floor" else ("weights",):
                 run = partial(getattr(searcher, f"{step}_step"), inputs[name], labels, genotype)
-                if round_ == 0:
+                if round_ == 0:  # nothing is recorded yet
                     run()
                     figures[name][f"{step}_saved_bytes"] = saved_bytes(run)
                     figures[name][f"{step}_peak_bytes"] = peak_bytes(run)
                     figures[name][f"{step}_multiply_adds"] = multiply_adds(run)
                     continue
+                if name not in LAUNCHED:
+                    record(searcher.replay, run)
                 taken[name][step].append(seconds(run))
     for name, steps in taken.items():
         for step, values in steps.items():
@@ -111,8 +130,9 @@ def main() -> None:
                 figures[name][f"{step}_seconds"] = statistics.median(values)
         figures[name]["seconds"] = statistics.median(whole(steps))
 
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else fabric.device
     print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
-    print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
     print(f"{'seconds':<15}{'weights step':>18}{'alpha step':>18}{'search step':>18}")
     for name, steps in taken.items():
         columns = [spread(steps["weights"]), spread(steps["alpha"]), spread(whole(steps))]
@@ -137,6 +157,9 @@ def build(name: str, fabric, cells: int, channels: int) -> Searcher:  # type: ig
     space: SearchSpace = SPACE.without_none() if method.thresholds else SPACE
     supernet = SuperNet(space, method.engines(cell_kinds(cells)), method.share_features, cells, channels, 10, 3)
     searcher = (PlainSearcher if name == "darts-plain" else Searcher)(fabric, method, space, supernet, seed=0)
+    searcher.replay.after = 4  # times that a step is taken to be measured, before it is to be timed
+    if name in LAUNCHED:
+        searcher.replay.after = math.inf
     if name == "darts-plain":
         searcher.supernet.to(memory_format=torch.contiguous_format)
     return searcher
@@ -150,7 +173,10 @@ def whole(steps: dict[str, list[float]]) -> list[float]:
 
 def spread(values: Sequence[float]) -> str:
     """Median, and the lowest and highest."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "-"
+    if not values:
+        return "-"
+    digits = 4 if torch.cuda.is_available() else 2
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def all_ratios(taken: dict[str, dict[str, list[float]]], figures: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -1,20 +1,23 @@
 """What a training step of a target network costs: ours beside the same network written plainly.
 
-Ours is in channels-last layout, with this project's loops where they apply; the plain one is contiguous and PyTorch's
-alone. Both have the same weights and run in one process, in turn; ratios are medians of the rounds' ratios. The
-network is DARTS' published cell. The images are noise: the cost does not depend on them.
+Ours is in channels-last layout, with this project's loops where they apply, on CUDA replayed from its recording; the
+plain one is contiguous and PyTorch's alone. Both have the same weights and run in one process, in turn; ratios are
+medians of the rounds' ratios. The network is DARTS' published cell. The images are noise: the cost does not depend on
+them.
 """
 
 import json
+import math
 import statistics
 import time
 from functools import partial
 
 import torch
-from measuring import parser, saved_bytes, seconds
+from measuring import parser, record, saved_bytes, seconds
 
 from entrannas.genotype import load_genotype
 from entrannas.networks import build_network
+from entrannas.replay import Replay
 from entrannas.runtime import start
 from entrannas.training import TrainConfig, training_step
 
@@ -28,16 +31,20 @@ def main() -> None:
     images = torch.randn(options.batch_size, 3, 32, 32).to(device)
     labels = torch.randint(10, (options.batch_size,)).to(device)
     runs, taken, figures = {}, {"ours": [], "plain": []}, {}
+    replays = {"ours": Replay(), "plain": Replay(after=math.inf)}
     for name, layout in {"ours": torch.channels_last, "plain": torch.contiguous_format}.items():
         torch.manual_seed(0)
         network = build_network(load_genotype("darts-v2"), cells=options.cells, channels=options.channels).to(device)
         network.to(memory_format=layout)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-        runs[name] = partial(training_step, fabric, network, optimizer, config, images.to(memory_format=layout), labels)
+        arguments = fabric, network, optimizer, config, replays[name], images.to(memory_format=layout), labels
+        runs[name] = partial(training_step, *arguments)
     for round_ in range(options.rounds + 1):
         for name, run in runs.items():
             if round_ == 0:  # warms up
                 figures[name] = {"saved_bytes": saved_bytes(run)}
+                if name == "ours":
+                    record(replays[name], run)
                 continue
             taken[name].append(seconds(run))
     for name, values in taken.items():

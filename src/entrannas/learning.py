@@ -1,11 +1,18 @@
 """What a search and a training share in learning: schedules, and the tally of an epoch."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from entrannas.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_CLIP = 5.0
 
 
 def cosine(start: float, end: float, done: float) -> float:
@@ -17,6 +24,24 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of all groups."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+
+
+def gradients_by(variables: Sequence[Tensor], loss: Tensor, fabric: "Fabric") -> list[Tensor | None]:
+    """Return the gradients by leaves, in their layout; None for those that the loss does not depend on."""
+    for variable in variables:
+        variable.grad = None
+    if loss.requires_grad:
+        fabric.backward(loss)
+    return [variable.grad for variable in variables]
+
+
+def descend(optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None]) -> None:
+    """Take a step along the gradients of the optimizer's one group of parameters, clipped to a norm of 5, as DARTS'."""
+    (group,) = optimizer.param_groups
+    for parameter, gradient in zip(group["params"], gradients, strict=True):
+        parameter.grad = gradient
+    nn.utils.clip_grad_norm_(group["params"], _CLIP)
+    optimizer.step()
 
 
 class Tally:

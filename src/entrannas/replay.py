@@ -27,10 +27,10 @@ class Replay:
         kept: how many recordings are kept, the latest used. They share their memory, but for the outputs.
     """
 
-    def __init__(self, after: int = 2, kept: int = 8) -> None:
+    def __init__(self, after: float = 2, kept: int = 8) -> None:
         self.after, self.kept = after, kept
         self.known: OrderedDict[Hashable, int | _Recording] = OrderedDict()
-        self.pool: Any = None
+        self.latest: _Recording | None = None  # kept, since their memory would go with the last of them
 
     def __call__(self, key: Hashable, function: Function, *inputs: Tensor) -> Outputs:
         """Return what the function returns; on CUDA, tensors that the next call may overwrite."""
@@ -38,10 +38,12 @@ class Replay:
             return function(*inputs)
         key = key, tuple((x.shape, x.stride(), x.dtype) for x in inputs)
         known = self.known.pop(key, 0)
-        if known == self.after:
-            self.pool = self.pool or torch.cuda.graph_pool_handle()
-            known = _Recording(function, inputs, self.pool)
-        self.known[key] = known if isinstance(known, _Recording) else known + 1
+        if isinstance(known, int):
+            if known < self.after:
+                known += 1
+            else:
+                known = self.latest = _Recording(function, inputs, self.latest and self.latest.graph.pool())
+        self.known[key] = known
         if len(self.known) > self.kept:
             self.known.popitem(last=False)
         return known(*inputs) if isinstance(known, _Recording) else function(*inputs)

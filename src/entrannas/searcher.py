@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from entrannas.cells import Live, live_weights
 from entrannas.genotype import Genotype
+from entrannas.learning import descend, gradients_by
 from entrannas.methods import Method
 from entrannas.networks import SuperNet
 from entrannas.relaxation import entropy, thresholds
@@ -17,8 +18,6 @@ from entrannas.runs import load_module_state, load_optimizer_state, module_state
 from entrannas.runtime import generator
 from entrannas.spaces import SearchSpace
 from entrannas.unrolled import unrolled_gradients
-
-_CLIP = 5.0
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -100,12 +99,8 @@ class Searcher:
         """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
             p = self.weights_of_step()
-        weights = list(self.supernet.parameters())
         loss, logits, *gradients = self._pass("weights", images, labels, p, genotype)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
-        nn.utils.clip_grad_norm_(weights, _CLIP)
-        self.weights_optimizer.step()
+        descend(self.weights_optimizer, gradients)
         return loss, logits
 
     def alpha_step(
@@ -143,12 +138,11 @@ class Searcher:
         live = {kind: live_weights(x) for kind, x in p.items()}
 
         def run(images: Tensor, labels: Tensor, *p: Tensor) -> tuple[Any, ...]:
-            self.supernet.requires_grad_(by == "weights")
             leaves = [x.detach().requires_grad_(by == "p") for x in p]
-            loss, logits = self._loss(images, labels, dict(zip(live, leaves, strict=True)), genotype, live)
             wanted = leaves if by == "p" else list(self.supernet.parameters())
-            reached = loss.requires_grad
-            gradients = torch.autograd.grad(loss, wanted, allow_unused=True) if reached else (None,) * len(wanted)
+            self.supernet.requires_grad_(by == "weights")
+            loss, logits = self._loss(images, labels, dict(zip(live, leaves, strict=True)), genotype, live)
+            gradients = gradients_by(wanted, loss, self.fabric)
             self.supernet.requires_grad_(True)
             return loss.detach(), logits.detach(), *gradients
 

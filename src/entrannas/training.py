@@ -3,11 +3,11 @@
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from entrannas import kernels
@@ -34,9 +34,10 @@ from entrannas.data import (
 )
 from entrannas.errors import InputError
 from entrannas.genotype import Genotype, load_genotype
-from entrannas.learning import Tally, cosine, set_lr
+from entrannas.learning import Tally, cosine, descend, gradients_by, set_lr
 from entrannas.networks import Network, build_network
 from entrannas.progress import Reporter
+from entrannas.replay import Replay
 from entrannas.runs import Run, load_module_state, load_optimizer_state, load_tensors, module_state, optimizer_state
 from entrannas.runtime import Device, generator, seed_of, start
 from entrannas.sources import open_source
@@ -145,10 +146,10 @@ def train(
         reporter.say(kernels.WANTING)
     if config.data in TRAIN_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
-    epochs = range(first, config.epochs)
+    epochs, replay = range(first, config.epochs), Replay()
     with reporter.watch("train", epochs, max(1, len(data.images) // config.batch_size)):
         for epoch in epochs:
-            metrics = _epoch(fabric, network, optimizer, config, data, epoch, reporter)
+            metrics = _epoch(fabric, network, optimizer, config, replay, data, epoch, reporter)
             run.log(metrics)
             run.save_checkpoint(epoch + 1, module_state("network", network) | optimizer_state("optimizer", optimizer))
             reporter.epoch(metrics)
@@ -164,6 +165,7 @@ def _epoch(
     network: Network,
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
+    replay: Replay,
     data: TrainingData,
     epoch: int,
     reporter: Reporter,
@@ -184,7 +186,7 @@ def _epoch(
         data.normalisation,
         generator("batches", config.seed, epoch),
     ):
-        tally.add(*training_step(fabric, network, optimizer, config, images, labels), labels)
+        tally.add(*training_step(fabric, network, optimizer, config, replay, images, labels), labels)
         reporter.step()
     train_loss, train_accuracy = tally.result()
     return {
@@ -201,23 +203,26 @@ def training_step(
     network: Network,
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
+    replay: Replay,
     images: Tensor,
     labels: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Update the weights on a batch. Return loss, without the auxiliary head's, and logits."""
-    with fabric.autocast():
-        outputs = network(images)
-        logits, auxiliary = outputs if config.auxiliary else (outputs, None)
-        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        total = loss
-        if auxiliary is not None:
-            extra = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
-            total = loss + config.auxiliary * extra
-    optimizer.zero_grad()
-    fabric.backward(total)
-    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    optimizer.step()
-    return loss, logits
+
+    def run(images: Tensor, labels: Tensor) -> tuple[Any, ...]:
+        with fabric.autocast():
+            outputs = network(images)
+            logits, auxiliary = outputs if config.auxiliary else (outputs, None)
+            loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+            total = loss
+            if auxiliary is not None:
+                extra = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
+                total = loss + config.auxiliary * extra
+        return loss.detach(), logits.detach(), *gradients_by(list(network.parameters()), total, fabric)
+
+    loss, logits, *gradients = replay(network.drop_path, run, images, labels)
+    descend(optimizer, gradients)
+    return loss.clone(), logits.clone()
 
 
 def learning_rate(config: TrainConfig, epoch: int) -> float:
