@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from entrannas import kernels
 from entrannas.genotype import load_genotype
 from entrannas.kernels.mixture import mixture
-from entrannas.kernels.phases import undilated
 from entrannas.networks import build_network
 from entrannas.operations import BatchNorm2d, MaxPool2d, ReluDepthwise
 
@@ -46,19 +45,6 @@ def test_depthwise_and_its_gradients_are_pytorchs(images, channels, height, widt
 
     y = F.conv2d(x.double().relu(), layer.weight.double(), None, layer.stride, layer.padding, layer.dilation, channels)
     assert_same(taken, [y, *torch.autograd.grad(y, (x, layer.weight), g.double())])
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 3), sides, sides, st.sampled_from([3, 5, 7]), st.integers(2, 3), st.booleans(), seeds)
-def test_dilated_convolution_by_plain_ones_is_the_same(images, height, width, kernel, dilation, strided, seed):
-    torch.manual_seed(seed)
-    x, weight = maps(images, 4, height, width), torch.randn(4, 1, kernel, kernel, requires_grad=True)
-    padding, stride = kernel // 2, dilation if strided else 1
-    taken = undilated(lambda x: F.conv2d(x, weight, padding=padding, groups=4), x, stride, dilation)
-    wanted = F.conv2d(x.double(), weight.double(), None, stride, dilation * padding, dilation, 4)
-    g = torch.randn_like(taken)
-    taken = [taken, *torch.autograd.grad(taken, (x, weight), g)]
-    assert_same(taken, [wanted, *torch.autograd.grad(wanted, (x, weight), g.double())])
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,7 +9,6 @@ stride 2.
 import functools
 from collections.abc import Iterator, Sequence
 from math import gcd
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +126,7 @@ class EngineCell(SearchCell):
             for j, term in self.leaving(x[i], i, p, live):
                 arrived[j].append(term)
         x.append(self.arriving(arrived[max(arrived)], nothing))
-        return concatenated([x[node] for node in self.space.output])
+        return torch.cat([x[node] for node in self.space.output], dim=1)
 
     def leaving(self, x: Tensor, i: int, p: Tensor, live: Live) -> Iterator[tuple[int, Tensor]]:
         """Yield `sum_k p[i,j,k] o_k(x_i)` with its node j, for all edges of node i with a live candidate."""
@@ -190,7 +189,7 @@ class TransitCell(SearchCell):
                 if key not in computed:
                     computed[key] = self.operations[key](x[i])
             x.append(_sum([computed[key] for _, key in keys], x[0]))
-        return concatenated([x[node] for node in genotype.output])
+        return torch.cat([x[node] for node in genotype.output], dim=1)
 
 
 class Cell(nn.Module):
@@ -232,7 +231,7 @@ class Cell(nn.Module):
                     term = _drop_path(term, drop_path)
                 terms.append(term)
             x.append(_sum(terms, x[0]))
-        return concatenated([x[node] for node in self.genotype.output])
+        return torch.cat([x[node] for node in self.genotype.output], dim=1)
 
 
 def _sum(terms: list[Tensor], like: Tensor) -> Tensor:
@@ -241,25 +240,6 @@ def _sum(terms: list[Tensor], like: Tensor) -> Tensor:
     for term in terms[1:]:
         total = total + term
     return total
-
-
-def concatenated(maps: list[Tensor]) -> Tensor:
-    """Concatenate along the channels."""
-    concatenation: Tensor = _Concatenation.apply(*maps)  # type: ignore[no-untyped-call]
-    return concatenation
-
-
-class _Concatenation(torch.autograd.Function):
-    """Its gradients are dense; PyTorch's are slices, which several operations then read, slowly or copying them."""
-
-    @staticmethod
-    def forward(ctx: Any, *maps: Tensor) -> Tensor:
-        ctx.channels = [x.shape[1] for x in maps]
-        return torch.cat(maps, dim=1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return tuple(part.clone() for part in gradients[0].split(ctx.channels, dim=1))
 
 
 def _drop_path(x: Tensor, probability: float) -> Tensor:

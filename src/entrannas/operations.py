@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
-from entrannas.kernels import LARGEST, applies, depthwise, norm, phases, pooling
+from entrannas.kernels import LARGEST, applies, depthwise, norm, pooling
 
 Pair = tuple[int, int]
-Size = int | tuple[int, ...]
 
 NONE = "none"
 """The candidate that is no connection: it takes weight in the relaxation, computes nothing, is in no genotype."""
@@ -43,13 +42,9 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve [batch, in_channels, height, width]."""
-        return self.convolve(input, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
-
-    def convolve(self, input: Tensor, stride: Size, padding: Size, dilation: Size) -> Tensor:
-        """Convolve with a stride, padding and dilation that need not be its own."""
         if self.weight.requires_grad or not input.requires_grad:
-            return F.conv2d(input, self.weight, None, stride, padding, dilation, self.groups)
-        geometry = stride, padding, dilation, self.groups
+            return super().forward(input)
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
         convolved: Tensor = _FrozenConvolution.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
         return convolved
 
@@ -74,7 +69,7 @@ class _FrozenConvolution(torch.autograd.Function):
 
 
 class ReluDepthwise(Conv2d):
-    """ReLU and depthwise convolution in one, see `kernels.depthwise` and `kernels.phases`."""
+    """ReLU and depthwise convolution in one, see `kernels.depthwise`."""
 
     def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
         padding = dilation * (kernel - 1) // 2
@@ -82,17 +77,11 @@ class ReluDepthwise(Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Rectify and convolve [batch, channels, height, width]."""
-        geometry = self.stride[0], int(self.padding[0]), self.dilation[0]
-        if self.dilation[0] > 1 and phases.applies(input):
-            return phases.undilated(self._plain, input, self.stride[0], self.dilation[0])
         if self.kernel_size[0] > LARGEST or not applies(input):
             return super().forward(torch.relu(input))
+        geometry = self.stride[0], int(self.padding[0]), self.dilation[0]
         convolved: Tensor = depthwise.ReluDepthwise.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
         return convolved
-
-    def _plain(self, input: Tensor) -> Tensor:
-        """Rectify and convolve with stride and dilation 1."""
-        return self.convolve(torch.relu(input), 1, self.kernel_size[0] // 2, 1)
 
 
 class MaxPool2d(nn.MaxPool2d):
