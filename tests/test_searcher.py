@@ -3,8 +3,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from entrannas.methods import METHODS, last_of_each_kind, middle_of_each_stage
-from entrannas.networks import SuperNet, cell_channels, cell_kinds
+from entrannas.methods import METHODS, last_of_each_kind
+from entrannas.networks import SuperNet, cell_kinds
 from entrannas.runtime import start
 from entrannas.searcher import Searcher
 from entrannas.spaces import SPACES, SearchSpace
@@ -39,13 +39,6 @@ def _changed(before: dict[str, Tensor], after: dict[str, Tensor], prefix: str) -
 def test_default_engines_are_the_last_of_each_kind() -> None:
     assert last_of_each_kind(cell_kinds(8)) == (5, 7)
     assert last_of_each_kind(cell_kinds(5)) == (3, 4)
-
-
-def test_middle_engines_are_one_a_width() -> None:
-    assert middle_of_each_stage(cell_kinds(9, inputs=1)) == (1, 4, 7)
-    for cells in range(3, 30):
-        widths = cell_channels(cells, 1)
-        assert [widths[index] for index in middle_of_each_stage(cell_kinds(cells, inputs=1))] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("method", LEARNING)

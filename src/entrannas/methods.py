@@ -5,7 +5,6 @@ Nothing else in the project knows a method by name.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 from torch import Tensor
@@ -73,12 +72,6 @@ def last_of_each_kind(kinds: Sequence[str]) -> tuple[int, ...]:
     the last, since the backward pass of the alpha step ends at the first Engine-cell.
     """
     return tuple(sorted({kind: index for index, kind in enumerate(kinds)}.values()))
-
-
-def middle_of_each_stage(kinds: Sequence[str]) -> tuple[int, ...]:
-    """Choose the middle cell of each width, of which a stack has three. Ours."""
-    bounds = [stage * len(kinds) // 3 for stage in range(4)]
-    return tuple((first + end - 1) // 2 for first, end in pairwise(bounds) if first < end)
 
 
 def every_cell(kinds: Sequence[str]) -> tuple[int, ...]:
@@ -159,11 +152,8 @@ METHODS = {
 
 # What a method does otherwise in a space, because it was better there and not elsewhere: see docs/benchmarks.md.
 _IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
-    # Shared, a convolution gives nodes 1 and 3 the same: x_1 is in x_3, a way around convolutions that is not derived.
     # Before convolutions are trained, pooling beats them: alpha learns in the last 37 of 50 epochs.
     ("nasbench201", "entrannas"): {
-        "engines": middle_of_each_stage,
-        "share_features": False,
         "warmup": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),
         "alpha_schedule": "cosine",
