@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from entrannas.errors import InputError
 from entrannas.methods import METHODS
-from entrannas.search import SearchConfig, alpha_rate, search, target
+from entrannas.search import SearchConfig, alpha_epochs, alpha_rate, search, target
 from entrannas.spaces import SPACES
 
 SPACE = SPACES["darts"].without_none()
@@ -53,8 +53,8 @@ def test_defaults_on_cifar10_are_the_published_ones(
 
 def test_a_space_may_change_a_method_s_defaults() -> None:
     config = SearchConfig.resolve({"data": "cifar10", "space": "nasbench201"})
-    assert (config.nodes, config.warmup_epochs, config.engines) == (3, 13, (7,))
-    assert alpha_rate(config, 50_000, 0) == pytest.approx(6e-4)
+    assert (config.nodes, config.warmup_epochs, config.settling_epochs, config.engines) == (3, 13, 12, (7,))
+    assert alpha_rate(config, 50_000, 0) == pytest.approx(6e-4 * 37 / 25)
 
 
 @given(st.integers(1, 1000))
@@ -76,6 +76,24 @@ def test_alpha_s_rate_over_the_epochs(method: str, space: str, pace: list[float]
     search(SearchConfig.resolve(settings | {"method": method, "space": space}), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["alpha_lr"] for line in lines] == pytest.approx([0.1 * factor for factor in pace])
+
+
+def test_alpha_rests_in_the_warm_up_and_while_the_search_settles(tmp_path: Path) -> None:
+    settings = {"data": "digits", "subset": 128, "epochs": 5, "cells": 3, "channels": 2, "space": "nasbench201"}
+    config = SearchConfig.resolve(settings | {"warmup_epochs": 1, "settling_epochs": 2, "alpha_lr": 0.1})
+    result = search(config, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["alpha_accuracy"] is None for line in lines] == [True, False, False, True, True]
+    assert result.alpha_accuracy == lines[2]["alpha_accuracy"]
+    assert result.genotype.to_text() == lines[2]["genotype"] == lines[4]["genotype"] != lines[0]["genotype"]
+    assert all(line["weights_accuracy"] is not None for line in lines)
+
+
+@given(st.integers(1, 1000))
+def test_the_default_schedule_leaves_alpha_an_epoch(epochs: int) -> None:
+    config = SearchConfig.resolve({"space": "nasbench201", "epochs": epochs})
+    assert len(alpha_epochs(config)) >= max(1, epochs // 2 - 1)
+    assert 0 <= alpha_rate(config, 50_000, epochs - 1) <= alpha_rate(config, 50_000, 0)
 
 
 def test_no_target_is_none_at_any_time() -> None:

@@ -63,6 +63,8 @@ class SearchConfig(Configuration):
         batch_size: of a weights step, and of an alpha step; by default the method's.
         warmup_epochs: at the start, in which alpha and beta stay untouched; by default the method's fraction of all,
             rounded.
+        settling_epochs: at the end, in which they stay as they are; by default the method's fraction of all, rounded
+            down.
         weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
         alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`. With
             `entrannas` it falls over the epochs.
@@ -85,6 +87,9 @@ class SearchConfig(Configuration):
     epochs: Count = search_default("epochs", 50)
     warmup_epochs: Annotated[int, Field(ge=0)] = _method_default(
         lambda method, settings: int(method.warmup * settings["epochs"] + 0.5)
+    )
+    settling_epochs: Annotated[int, Field(ge=0)] = _method_default(
+        lambda method, settings: int(method.settling * settings["epochs"])
     )
     batch_size: Count = _method_default(
         lambda method, settings: SEARCH_PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size)
@@ -155,7 +160,7 @@ class SearchResult:
         genotype: the architecture that the last step derived.
         seconds: the search took, those before an interruption included.
         weights_accuracy: of the super-net on the weights half, over the last epoch; None where no cell learns.
-        alpha_accuracy: the same on the alpha half.
+        alpha_accuracy: the same on the alpha half, over the last epoch in which alpha learned.
         parameters: of the target network, at the size that a training gives it by default.
         multiply_adds: the same, for one image.
     """
@@ -220,6 +225,7 @@ def search(
     save_pictures(genotype, run.path, "")
     history = run.metrics()
     last = history[-1] if history else {}
+    learned = [line["alpha_accuracy"] for line in history if line["alpha_accuracy"] is not None]
     target = *target_size(config.data, config.stem), config.stem
     network = build_network(genotype, len(data.classes), *target, in_channels=data.images.shape[0])
     result = SearchResult(
@@ -227,7 +233,7 @@ def search(
         genotype=genotype,
         seconds=time.monotonic() - began + sum(line["seconds"] for line in history if line["epoch"] < first),
         weights_accuracy=last.get("weights_accuracy"),
-        alpha_accuracy=last.get("alpha_accuracy"),
+        alpha_accuracy=learned[-1] if learned else None,
         **asdict(cost(network, data.images.shape)),
     )
     run.write_json("result.json", asdict(result) | {"run": str(run.path), "genotype": genotype.to_text()})
@@ -255,6 +261,11 @@ def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -
     return Searcher(fabric, _method(config), _space(config), supernet, config.seed)
 
 
+def alpha_epochs(config: SearchConfig) -> range:
+    """Return the epochs in which alpha learns: those after the warm-up and before the settling."""
+    return range(config.warmup_epochs, config.epochs - config.settling_epochs)
+
+
 def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
     """Return alpha's learning rate in an epoch, by the method's schedule.
 
@@ -263,13 +274,14 @@ def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
     few steps would derive from weights that are nearly alike. Ours.
     """
     method = _method(config)
-    steps = (config.epochs - config.warmup_epochs) * (images // 2 // config.batch_size)
+    learning = alpha_epochs(config)
+    steps = len(learning) * (images // 2 // config.batch_size)
     rate = config.alpha_lr or method.alpha_travel / max(1, steps)
     match method.alpha_schedule:
         case "temperature":
             return rate * temperature(config, epoch) / config.tau[0]
         case "cosine":
-            return cosine(rate, 0.0, epoch / config.epochs)
+            return cosine(rate, 0.0, min(1.0, epoch / max(1, learning.stop)))
     return rate
 
 
@@ -307,11 +319,12 @@ def _epoch(
         return training_batches(data.images, half, config.batch_size, augmentation, data.normalisation, random)
 
     weights_tally, alpha_tally, changes, revived = Tally(), Tally(), 0, 0
+    learning = epoch in alpha_epochs(config)
     derived = searcher.derive()
     genotype = searcher.initial if config.derive == "end" else derived
     for weights_batch, alpha_batch in zip(batches(halves[0], "weights"), batches(halves[1], "alpha"), strict=True):
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
-        if epoch >= config.warmup_epochs:
+        if learning:
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])
             before, derived = derived, searcher.derive()
             changes += derived != before
@@ -321,7 +334,7 @@ def _epoch(
         reporter.step()
 
     weights_loss, weights_accuracy = weights_tally.result()
-    alpha_loss, alpha_accuracy = alpha_tally.result() if epoch >= config.warmup_epochs else (None, None)
+    alpha_loss, alpha_accuracy = alpha_tally.result() if learning else (None, None)
     return {
         "epoch": epoch,
         "weights_loss": weights_loss,
