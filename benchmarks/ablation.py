@@ -31,6 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Engine-cells all": {"engines": every_cell(KINDS)},
     "features not shared": {"method": "entrannas-unshared"},
     "warm-up of a quarter": {"warmup_epochs": 2},
+    "settling of a third": {"settling_epochs": 2},
     "tau 1 fixed": {"tau": (1.0, 1.0)},
     "rate of alpha constant": {"method": "entrannas-restless"},
     "derived every epoch": {"derive": "epoch"},
