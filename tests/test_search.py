@@ -101,6 +101,13 @@ def test_no_target_is_none_at_any_time() -> None:
     assert {target(config, epoch, SPACE) for epoch in range(20)} == {0.0}
 
 
+def test_a_settling_that_leaves_alpha_no_epoch_is_refused() -> None:
+    with pytest.raises(InputError, match="5 of warm-up and 3 of settling leave alpha none of 8 epochs"):
+        SearchConfig.resolve({"warmup_epochs": 5, "settling_epochs": 3, "epochs": 8})
+    with pytest.raises(InputError, match="settling_epochs: 6 of warm-up and 2 of settling"):
+        SearchConfig.resolve({"space": "nasbench201", "warmup_epochs": 6, "epochs": 8})
+
+
 def test_a_target_without_thresholds_is_refused() -> None:
     with pytest.raises(InputError, match="method darts has no thresholds to pull"):
         SearchConfig.resolve({"method": "darts", "target_connections": 2.0})

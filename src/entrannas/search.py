@@ -138,6 +138,14 @@ class SearchConfig(Configuration):
             raise ValueError(f"no Engine-cell among the {kind} cells ({where}): their alpha would never learn")
         return tuple(sorted(set(engines)))
 
+    @field_validator("settling_epochs")
+    @classmethod
+    def _check_settling(cls, settling: int, info: ValidationInfo) -> int:
+        epochs, warmup = info.data.get("epochs"), info.data.get("warmup_epochs")
+        if settling and epochs is not None and warmup is not None and warmup + settling >= epochs:
+            raise ValueError(f"{warmup} of warm-up and {settling} of settling leave alpha none of {epochs} epochs")
+        return settling
+
     @field_validator("target_connections")
     @classmethod
     def _check_target(cls, target: float, info: ValidationInfo) -> float:
@@ -281,7 +289,7 @@ def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
         case "temperature":
             return rate * temperature(config, epoch) / config.tau[0]
         case "cosine":
-            return cosine(rate, 0.0, min(1.0, epoch / max(1, learning.stop)))
+            return cosine(rate, 0.0, min(1.0, epoch / learning.stop))
     return rate
 
 
