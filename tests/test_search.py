@@ -1,18 +1,13 @@
 import json
-import re
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrannas.data import load_training_data
 from entrannas.errors import InputError
 from entrannas.methods import METHODS
-from entrannas.runs import CHECKPOINT, load_tensors
-from entrannas.runtime import start
-from entrannas.search import SearchConfig, alpha_epochs, alpha_rate, build_searcher, search, target
+from entrannas.search import SearchConfig, alpha_epochs, alpha_rate, search, target
 from entrannas.spaces import SPACES
 
 SPACE = SPACES["darts"].without_none()
@@ -92,19 +87,6 @@ def test_alpha_rests_in_the_warm_up_and_while_the_search_settles(tmp_path: Path)
     assert result.alpha_accuracy == lines[2]["alpha_accuracy"]
     assert result.genotype.to_text() == lines[2]["genotype"] == lines[4]["genotype"] != lines[0]["genotype"]
     assert all(line["weights_accuracy"] is not None for line in lines)
-
-
-@pytest.mark.parametrize(("space", "dense"), [("nasbench201", True), ("darts", False)])
-def test_a_dense_warm_up_trains_every_candidate(space: str, dense: bool, tmp_path: Path) -> None:
-    settings = {"data": "digits", "subset": 128, "epochs": 1, "cells": 3, "channels": 2, "space": space}
-    config = SearchConfig.resolve(settings | {"warmup_epochs": 1})
-    search(config, tmp_path / "run")
-    fabric = start("cpu", "32-true")
-    drawn = build_searcher(fabric, config, load_training_data("digits", 128, None, 0, fabric.device)).state()
-    _, state = load_tensors(tmp_path / "run" / CHECKPOINT)
-    weights = [name for name in drawn if re.match(r"supernet\.cells\..*weight$", name)]
-    trained = [not torch.equal(state[name], drawn[name]) for name in weights]
-    assert any(trained) and all(trained) == dense
 
 
 @given(st.integers(1, 1000))

@@ -176,27 +176,20 @@ def _shuffle(x: Tensor) -> Tensor:
     return x.reshape(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
 
 
-class TransitCell(EngineCell):
-    """Computes only the cell derived so far; as long as none is, in a dense warm-up, what an Engine-cell does."""
+class TransitCell(SearchCell):
+    """Computes only the cell derived so far."""
 
-    def forward(
-        self, farther: Tensor, nearer: Tensor, chosen: Tensor | CellGenotype, live: Live | None = None
-    ) -> Tensor:
-        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network.
-
-        That is for a cell derived, S; for p, an Engine-cell's sum.
-        """
-        if isinstance(chosen, Tensor):
-            return super().forward(farther, nearer, chosen, live)
+    def forward(self, farther: Tensor, nearer: Tensor, genotype: CellGenotype) -> Tensor:
+        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network."""
         x = self.inputs(farther, nearer)
         computed: dict[str, Tensor] = {}
-        for j, connections in chosen.by_node():
+        for j, connections in genotype.by_node():
             keys = [(c.input, self.key(c.input, j, c.operation)) for c in connections]
             for i, key in keys:
                 if key not in computed:
                     computed[key] = self.operations[key](x[i])
             x.append(_sum([computed[key] for _, key in keys], x[0]))
-        return torch.cat([x[node] for node in chosen.output], dim=1)
+        return torch.cat([x[node] for node in genotype.output], dim=1)
 
 
 class Cell(nn.Module):

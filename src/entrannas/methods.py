@@ -37,9 +37,7 @@ class Method:
             one pace; or along a `cosine` to 0, as the weights'.
         batch_size: images of a step by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
-        dense_warmup: whether all cells are Engine-cells in these, so that no Transit-cell begins with operations that
-            were never trained.
-        settling: the fraction at the end in which weights alone learn.
+        settling: the same at the end.
         beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
             `shares`, one an edge, of its node's input.
         draw: alpha, Gumbel noise and temperature to the connection weights of a single step; by default, these are
@@ -57,7 +55,6 @@ class Method:
     batch_size: int
     alpha_schedule: Literal["constant", "temperature", "cosine"] = "constant"
     warmup: float = 0.0
-    dense_warmup: bool = False
     settling: float = 0.0
     beta: Literal["thresholds", "shares"] | None = None
     draw: Callable[[Tensor, Tensor, float], Tensor] | None = None
@@ -157,10 +154,9 @@ METHODS = {
 
 # What a method does otherwise in a space, because it was better there and not elsewhere: see docs/benchmarks.md.
 _IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
-    # Before convolutions are trained, in all cells, pooling beats them. At a low temperature, decided edges turn over.
+    # Before convolutions are trained, pooling beats them. At a low temperature, decided edges turn over.
     ("nasbench201", "entrannas"): {
         "warmup": 1 / 4,
-        "dense_warmup": True,
         "settling": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),
         "alpha_schedule": "cosine",

@@ -122,20 +122,20 @@ class SuperNet(nn.Module):
         self.classifier = nn.Linear(before[1], num_classes)
 
     def forward(
-        self, images: Tensor, p: dict[str, Tensor], genotype: Genotype | None, live: dict[str, Live] | None = None
+        self, images: Tensor, p: dict[str, Tensor], genotype: Genotype, live: dict[str, Live] | None = None
     ) -> Tensor:
         """Return logits [batch, num_classes].
 
         Args:
             images: [batch, in_channels, height, width].
             p: the weights of the candidate connections by kind of cell, [edges, K] each; for the Engine-cells.
-            genotype: derived from p; for the Transit-cells, which without one do what Engine-cells do.
+            genotype: derived from p; for the Transit-cells.
             live: which of p are above zero, where that is known; else the Engine-cells read it from p.
         """
         farther, nearer = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
-            derived = genotype if isinstance(cell, TransitCell) else None
-            chosen = (derived.cells[kind],) if derived else (p[kind], live and live[kind])
+            engine = isinstance(cell, EngineCell)
+            chosen = (p[kind], live and live[kind]) if engine else (genotype.cells[kind],)
             farther, nearer = nearer, cell(farther, nearer, *chosen)
         logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
         return logits

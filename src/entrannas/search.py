@@ -328,11 +328,10 @@ def _epoch(
 
     weights_tally, alpha_tally, changes, revived = Tally(), Tally(), 0, 0
     learning = epoch in alpha_epochs(config)
-    dense = searcher.method.dense_warmup and epoch < config.warmup_epochs
     derived = searcher.derive()
     genotype = searcher.initial if config.derive == "end" else derived
     for weights_batch, alpha_batch in zip(batches(halves[0], "weights"), batches(halves[1], "alpha"), strict=True):
-        weights_tally.add(*searcher.weights_step(*weights_batch, None if dense else genotype), weights_batch[1])
+        weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if learning:
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])
             before, derived = derived, searcher.derive()

@@ -95,11 +95,8 @@ class Searcher:
         """Derive the architecture from alpha and beta as they are now; every step begins with it."""
         return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
 
-    def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype | None) -> tuple[Tensor, Tensor]:
-        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits.
-
-        Without a genotype, all cells are Engine-cells.
-        """
+    def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
+        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
             p = self.weights_of_step()
         loss, logits, *gradients = self._pass("weights", images, labels, p, genotype)
@@ -132,12 +129,7 @@ class Searcher:
         return loss, logits
 
     def _pass(
-        self,
-        by: Literal["weights", "p"],
-        images: Tensor,
-        labels: Tensor,
-        p: dict[str, Tensor],
-        genotype: Genotype | None,
+        self, by: Literal["weights", "p"], images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype
     ) -> tuple[Any, ...]:
         """Go forward and backward. Return loss, logits, and the gradients by the weights or by p, None for some.
 
@@ -198,7 +190,7 @@ class Searcher:
         images: Tensor,
         labels: Tensor,
         p: dict[str, Tensor],
-        genotype: Genotype | None,
+        genotype: Genotype,
         live: dict[str, Live] | None = None,
     ) -> tuple[Tensor, Tensor]:
         with self.fabric.autocast():
