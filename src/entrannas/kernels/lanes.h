@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A register's floats. Of vectors wider than a register, gcc keeps little in registers. */
+#ifdef __AVX512F__
 enum { LANES = 16 };
+#else
+enum { LANES = 8 };
+#endif
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t mask __attribute__((vector_size(4 * LANES)));
@@ -24,7 +29,7 @@ INLINE vec load(const float *from, int64_t count) {
     vec v = {0};
     if (count == LANES)
         memcpy(&v, from, sizeof v);
-    else if (count == LANES / 2) /* written out, since gcc 11 and 12 make a copy slow */
+    else if (count == 8) /* written out, since gcc 11 and 12 make a copy slow */
         v = (vec){from[0], from[1], from[2], from[3], from[4], from[5], from[6], from[7]};
     else
         for (int64_t lane = 0; lane < count; lane++) v[lane] = from[lane];
@@ -34,8 +39,8 @@ INLINE vec load(const float *from, int64_t count) {
 INLINE void store(float *to, vec v, int64_t count) {
     if (count == LANES)
         memcpy(to, &v, sizeof v);
-    else if (count == LANES / 2)
-        memcpy(to, &v, sizeof v / 2);
+    else if (count == 8)
+        memcpy(to, &v, 8 * sizeof v[0]);
     else
         for (int64_t lane = 0; lane < count; lane++) to[lane] = v[lane];
 }
