@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def _ended(method: str, seed: int, *places: int, epochs: int = 3) -> Ended:
     texts = list(architectures())
     history = tuple(load_genotype(texts[place]) for place in places)
     learns = history if len(history) == epochs else ()
-    return Ended(method, seed, history[-1], learns, epochs, 1.0, 10)
+    return Ended(method, seed, history[-1], learns, epochs, False, 1.0, 10)
 
 
 def test_plot_has_a_line_a_seed_and_a_colour_a_method(table: Table) -> None:
@@ -29,6 +30,12 @@ def test_plot_has_a_line_a_seed_and_a_colour_a_method(table: Table) -> None:
     assert values == [[1, 2, 3], [5, 5, 5], [0, 0, 1]], "what learns nothing is a level line"
     first, second, third = (line.get_color() for line in axes.lines[:3])
     assert first == third != second
+
+
+def test_a_line_goes_on_to_what_the_trials_found(table: Table) -> None:
+    one = replace(_ended("entrannas", 0, 200, 400, 600), trials=True, genotype=_ended("random", 0, 1000).genotype)
+    axes = draw([one], table).axes[0]
+    assert axes.lines[0].get_ydata().tolist() == [1, 2, 3, 5]  # type: ignore[union-attr]
 
 
 def test_budgets_are_settings_of_a_search() -> None:

@@ -72,7 +72,7 @@ def test_warmup_of_thresholds_is_two_fifths_rounded_and_leaves_an_epoch(epochs: 
     ],
 )
 def test_alpha_s_rate_over_the_epochs(method: str, space: str, pace: list[float], tmp_path: Path) -> None:
-    settings = {"data": "digits", "subset": 128, "epochs": 3, "cells": 3, "channels": 2, "alpha_lr": 0.1}
+    settings = {"data": "digits", "subset": 128, "epochs": 3, "cells": 3, "channels": 2, "alpha_lr": 0.1, "trials": 0}
     search(SearchConfig.resolve(settings | {"method": method, "space": space}), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["alpha_lr"] for line in lines] == pytest.approx([0.1 * factor for factor in pace])
@@ -80,6 +80,7 @@ def test_alpha_s_rate_over_the_epochs(method: str, space: str, pace: list[float]
 
 def test_alpha_rests_in_the_warm_up_and_while_the_search_settles(tmp_path: Path) -> None:
     settings = {"data": "digits", "subset": 128, "epochs": 5, "cells": 3, "channels": 2, "space": "nasbench201"}
+    settings["trials"] = 0
     config = SearchConfig.resolve(settings | {"warmup_epochs": 1, "settling_epochs": 2, "alpha_lr": 0.1})
     result = search(config, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -46,9 +46,10 @@ class Ended:
     Attributes:
         method: its method.
         seed: its seed.
-        genotype: what it derived.
-        history: what it would have derived after each epoch; empty for a method that learns nothing.
+        genotype: what it found: what it derived, or what won the trials.
+        history: what it derived after each epoch; empty for a method that learns nothing.
         epochs: it was to take.
+        trials: whether it has held any.
         seconds: it took, those before an interruption included.
         peak_memory_bytes: of the process that ended it: resident memory, or on CUDA what PyTorch allocated there.
     """
@@ -58,6 +59,7 @@ class Ended:
     genotype: Genotype
     history: tuple[Genotype, ...]
     epochs: int
+    trials: bool
     seconds: float
     peak_memory_bytes: int
 
@@ -73,6 +75,7 @@ class Ended:
             genotype=load_genotype(run.path),
             history=tuple(load_genotype(line["genotype"]) for line in run.metrics()),
             epochs=config["epochs"],
+            trials=config["trials"] > 0,
             seconds=run.read_json("result.json")["seconds"],
             peak_memory_bytes=run.read_json(_PEAK)["peak_memory_bytes"],
         )
@@ -197,31 +200,43 @@ def _peak_memory(config: SearchConfig) -> int:
 
 def _summary(searches: Sequence[Ended], table: Table) -> dict[str, Any]:
     """Sum the searches of a method up; the standard deviation is the sample's, 0 for one seed."""
-    summary: dict[str, Any] = {}
-    for name in DATASETS:
-        values = [table.look_up(one.genotype)[name] for one in searches]
-        spread = stdev(values) if len(values) > 1 else 0.0
-        summary[name] = {"mean": fmean(values), "std": spread, "worst": min(values)}
+    summary: dict[str, Any] = _accuracies([one.genotype for one in searches], table)
+    if all(one.trials and one.history for one in searches):
+        summary["before_trials"] = _accuracies([one.history[-1] for one in searches], table)
     summary["seconds"] = fmean(one.seconds for one in searches)
     summary["peak_memory_bytes"] = max(one.peak_memory_bytes for one in searches)
     summary["genotypes"] = {str(one.seed): one.genotype.to_text() for one in searches}
     return summary
 
 
+def _accuracies(genotypes: Sequence[Genotype], table: Table) -> dict[str, dict[str, float]]:
+    accuracies = {}
+    for name in DATASETS:
+        values = [table.look_up(genotype)[name] for genotype in genotypes]
+        spread = stdev(values) if len(values) > 1 else 0.0
+        accuracies[name] = {"mean": fmean(values), "std": spread, "worst": min(values)}
+    return accuracies
+
+
 def draw(searches: Sequence[Ended], table: Table) -> Figure:
-    """Draw the CIFAR-10 accuracy of what is derived over the epochs: a colour a method, a line a seed."""
+    """Draw the CIFAR-10 accuracy of what is derived over the epochs: a colour a method, a line a seed.
+
+    Where a search has held trials, its line goes on to what they found.
+    """
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.subplots()
     colours = {method: f"C{i}" for i, method in enumerate(dict.fromkeys(one.method for one in searches))}
     for one in searches:
         history = one.history or (one.genotype,) * one.epochs  # what learns nothing stays as it was drawn
-        values = [table.look_up(genotype)["cifar10"] for genotype in history]
+        found = (*history, one.genotype) if one.trials else history
+        values = [table.look_up(genotype)["cifar10"] for genotype in found]
         axes.plot(range(1, len(values) + 1), values, marker=".", color=colours[one.method])
     for method, colour in colours.items():
         axes.plot([], label=method, color=colour)
     axes.axhline(table.best()["cifar10"], color="#858585", linestyle="--", label="the table's best")
     axes.axhline(table.mean()["cifar10"], color="#858585", linestyle=":", label="the table's mean")
-    axes.set(xlabel="epoch", ylabel="CIFAR-10 test accuracy, %", title="what is derived, trained for 200 epochs")
+    label = "epoch, and trials" if any(one.trials for one in searches) else "epoch"
+    axes.set(xlabel=label, ylabel="CIFAR-10 test accuracy, %", title="what is derived, trained for 200 epochs")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper")
     return figure

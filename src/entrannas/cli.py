@@ -130,6 +130,20 @@ def search(
         str | None,
         flag(LEARNING, "When Transit-cells get what is derived: after each step, epoch, or at the end. Default: step."),
     ] = None,
+    trials: Annotated[
+        int | None,
+        flag(
+            LEARNING,
+            "Neighbours, with one operation exchanged, that compete at the end with what alpha has derived, each "
+            "trained for a short time. Default: 0; nasbench201 18, all of them.",
+        ),
+    ] = None,
+    trial_cells: Annotated[
+        int | None, flag(LEARNING, "Cells of what competes. Default: three times --cells, at most those of a training.")
+    ] = None,
+    trial_steps: Annotated[
+        int | None, flag(LEARNING, "Of its training; four times as many for the best quarter. Default: 200.")
+    ] = None,
     picture_every: Annotated[int | None, flag(RUN, "Epochs between two pictures of the cells. Default: 10.")] = None,
     seed: Seed = None,
     device: DeviceFlag = None,

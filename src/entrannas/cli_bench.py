@@ -45,6 +45,9 @@ def bench_nasbench201(
     channels: Annotated[int | None, flag(NETWORK, "Channels of its first cells. Default: the budget's.")] = None,
     epochs: Annotated[int | None, flag(LEARNING, "Of a search. Default: the budget's.")] = None,
     batch_size: Annotated[int | None, flag(LEARNING, "Images of a step. Default: the budget's.")] = None,
+    trials: Annotated[
+        int | None, flag(LEARNING, "Of each search, see entrannas search. Default: the method's, entrannas 18.", min=0)
+    ] = None,
     device: DeviceFlag = None,
     out: Annotated[Path | None, flag(RUN, "A new directory for all. Default: one in runs/.")] = None,
     resume: Annotated[
@@ -58,7 +61,8 @@ def bench_nasbench201(
     """
     if resume and out is None:
         raise InputError("--resume needs --out: the directory to go on with")
-    given = {name: context.params[name] for name in ("subset", "cells", "channels", "epochs", "batch_size", "device")}
+    names = "subset", "cells", "channels", "epochs", "batch_size", "trials", "device"
+    given = {name: context.params[name] for name in names}
     settings = {"data": data, **BUDGETS[budget], **{name: value for name, value in given.items() if value is not None}}
     out = out or Path("runs") / f"bench-nasbench201-{time.strftime('%Y%m%d-%H%M%S')}"
     result = benchmark(table, methods.split(","), range(seed, seed + seeds), settings, out, resume, reporter)
@@ -94,14 +98,14 @@ def _print_benchmark(result: Mapping[str, Any]) -> None:
     """Print a row a method: mean, standard deviation and worst seed of test accuracies in percent."""
     print(f"{'':<20}" + "".join(f"{name:<24}" for name in DATASETS.values()) + f"{'seconds':>8}{'peak MB':>9}")
     print((f"{'':<20}" + f"{' mean    std  worst':<24}" * len(DATASETS)).rstrip())
+
+    def cells(row: Mapping[str, Any]) -> str:
+        texts = (f"{row[name]['mean']:5.2f}  {row[name]['std']:5.2f}  {row[name]['worst']:5.2f}" for name in DATASETS)
+        return "".join(f"{text:<24}" for text in texts)
+
     for method, row in result["methods"].items():
-        accuracies = (
-            f"{row[name]['mean']:5.2f}  {row[name]['std']:5.2f}  {row[name]['worst']:5.2f}" for name in DATASETS
-        )
-        print(
-            f"{method:<20}"
-            + "".join(f"{text:<24}" for text in accuracies)
-            + f"{row['seconds']:>8.0f}{row['peak_memory_bytes'] / 1e6:>9.0f}"
-        )
+        print(f"{method:<20}{cells(row)}{row['seconds']:>8.0f}{row['peak_memory_bytes'] / 1e6:>9.0f}")
+        if "before_trials" in row:
+            print(f"{'  before its trials':<20}{cells(row['before_trials'])}".rstrip())
     for name, row in (("one random look", result["random_mean"]), ("best of the table", result["optimum"])):
         print((f"{name:<20}" + "".join(f"{row[data]:5.2f}{'':<19}" for data in DATASETS)).rstrip())

@@ -10,6 +10,7 @@ from torch import Tensor
 from entrannas.data import load_images, ordered_batches, plain_batches
 from entrannas.drawing import save_plot
 from entrannas.genotype import Connection, Genotype
+from entrannas.learning import accuracy
 from entrannas.operations import NONE
 from entrannas.runtime import Device
 from entrannas.search import halves
@@ -73,7 +74,9 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
         network = Fixed(supernet, p, genotype)
         places = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
         opened.estimate_statistics(network, plain_batches(images, places, _BATCH, opened.data.normalisation))
-        accuracies.append(opened.accuracy(network, ordered_batches(held_out, _BATCH, opened.data.normalisation)))
+        accuracies.append(
+            accuracy(opened.fabric, network, ordered_batches(held_out, _BATCH, opened.data.normalisation))
+        )
     result = Consistency(
         run=searched.path,
         supernet_accuracy=accuracies[0],

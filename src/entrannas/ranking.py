@@ -12,6 +12,7 @@ from entrannas.data import plain_batches
 from entrannas.drawing import save_plot
 from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype, Genotype, load_genotype
+from entrannas.learning import accuracy
 from entrannas.nasbench201 import SPACE, Table, check_there, load_table
 from entrannas.runtime import Device, generator
 from entrannas.search import halves
@@ -77,7 +78,7 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     for genotype in genotypes:
         network = Fixed(supernet, {}, genotype)
         opened.estimate_statistics(network, for_statistics)
-        measured.append(opened.accuracy(network, for_accuracy))
+        measured.append(accuracy(opened.fabric, network, for_accuracy))
 
     trained = [accuracies.look_up(genotype)["cifar10"] for genotype in genotypes]
     result = Ranking(

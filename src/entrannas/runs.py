@@ -4,6 +4,7 @@
     run.json                the command, versions, device, and what was learned of the data
     metrics.jsonl           a line an epoch
     genotype.json           rewritten whole at every epoch of a search
+    trials.json             the trials of a search that have ended, rewritten whole at every one
     checkpoint.safetensors  everything that the next epoch needs, rewritten whole at every epoch
     result.json             once the run has ended
 

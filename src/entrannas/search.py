@@ -35,6 +35,7 @@ from entrannas.runtime import generator, seed_of, start
 from entrannas.searcher import Searcher
 from entrannas.sources import balanced_order
 from entrannas.spaces import SPACES, SearchSpace, search_space
+from entrannas.trials import Trial, compete, held_trials, neighbours, trial_config
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -72,6 +73,10 @@ class SearchConfig(Configuration):
         target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
         derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
             before the end, so that they keep the one that the search began with.
+        trials: how many neighbours of what alpha has derived at the end compete with it, see `trials`; 0 for none.
+        trial_cells: of the networks that compete; by default three times those of the super-net, at most those that a
+            training gives the target network by default.
+        trial_steps: of their training, four times as many for the quarter that is the best.
         cutout: side of the square that is cut out, as a fraction of the image's side.
         flip: mirror half of the images.
         picture_every: epochs between two pictures of the cells.
@@ -102,6 +107,11 @@ class SearchConfig(Configuration):
         lambda method, _: 2.0 if method.thresholds else 0.0
     )
     derive: Literal["step", "epoch", "end"] = "step"
+    trials: Annotated[int, Field(ge=0)] = _method_default(lambda method, _: method.trials)
+    trial_cells: Count = Field(
+        default_factory=lambda settings: min(3 * settings["cells"], target_size(settings["data"], settings["stem"])[0])
+    )
+    trial_steps: Count = 200
     flip: bool = search_default("flip", True)
     cutout: Fraction = 0.0
     picture_every: Count = 10
@@ -146,6 +156,16 @@ class SearchConfig(Configuration):
             raise ValueError(f"{warmup} of warm-up and {settling} of settling leave alpha none of {epochs} epochs")
         return settling
 
+    @field_validator("trials")
+    @classmethod
+    def _check_trials(cls, trials: int, info: ValidationInfo) -> int:
+        method = info.data.get("method")
+        if trials and method and METHODS[method].thresholds:
+            raise ValueError(
+                f"method {method} makes connections zero, so none is closest to those it keeps: leave it out"
+            )
+        return trials
+
     @field_validator("target_connections")
     @classmethod
     def _check_target(cls, target: float, info: ValidationInfo) -> float:
@@ -165,7 +185,7 @@ class SearchResult:
 
     Attributes:
         run: the run directory.
-        genotype: the architecture that the last step derived.
+        genotype: the architecture that the last step derived, or that won the trials.
         seconds: the search took, those before an interruption included.
         weights_accuracy: of the super-net on the weights half, over the last epoch; None where no cell learns.
         alpha_accuracy: the same on the alpha half, over the last epoch in which alpha learned.
@@ -206,6 +226,7 @@ def search(
 
     searcher = build_searcher(fabric, config, data)
     first, state = run.load_checkpoint()
+    before = sum(line["seconds"] for line in [*run.metrics(), *held_trials(run)])
     if state:
         searcher.load_state(state)
     reporter.say(f"search in {run.path}")
@@ -229,6 +250,8 @@ def search(
 
     searcher.tau = temperature(config, config.epochs - 1)
     genotype = searcher.derive()
+    if config.trials:
+        genotype = _hold_trials(run, searcher, config, data, (weights_half, alpha_half), reporter)
     run.write("genotype.json", genotype.to_json().encode())
     save_pictures(genotype, run.path, "")
     history = run.metrics()
@@ -239,13 +262,30 @@ def search(
     result = SearchResult(
         run=run.path,
         genotype=genotype,
-        seconds=time.monotonic() - began + sum(line["seconds"] for line in history if line["epoch"] < first),
+        seconds=time.monotonic() - began + before,
         weights_accuracy=last.get("weights_accuracy"),
         alpha_accuracy=learned[-1] if learned else None,
         **asdict(cost(network, data.images.shape)),
     )
     run.write_json("result.json", asdict(result) | {"run": str(run.path), "genotype": genotype.to_text()})
     return result
+
+
+def _hold_trials(
+    run: Run,
+    searcher: Searcher,
+    config: SearchConfig,
+    data: TrainingData,
+    halves: tuple[Tensor, Tensor],
+    reporter: Reporter,
+) -> Genotype:
+    """Let what alpha has derived and its closest neighbours compete, and return the winner."""
+    derived = searcher.derive()
+    with torch.no_grad():
+        closest = neighbours(derived, searcher.relax(), searcher.space)[: config.trials]
+    common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
+    trial = Trial(searcher.fabric, trial_config(common | {"cells": config.trial_cells}), data, halves, reporter)
+    return compete(run, [derived, *closest], trial, config.trial_steps, reporter)
 
 
 def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:

@@ -79,17 +79,6 @@ class Searched:
         with self.fabric.autocast():
             update_bn((images for images, _ in batches), network)
 
-    @torch.no_grad()
-    def accuracy(self, network: nn.Module, batches: Batches) -> float:
-        """Return the share of the images that are classified rightly, from 0 to 1."""
-        network.eval()
-        correct = total = 0
-        for images, labels in batches:
-            with self.fabric.autocast():
-                correct += int((network(images).argmax(dim=1) == labels).sum())
-            total += len(labels)
-        return correct / total
-
 
 class Fixed(nn.Module):
     """A super-net with its connection weights and its genotype: a map from images to logits."""

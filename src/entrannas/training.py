@@ -132,11 +132,11 @@ def train(
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
     test = load_images(open_source(config.data).test, data.images.shape, fabric.device)  # a damaged image shows now
     torch.manual_seed(seed_of("weights", config.seed))
-    network = _network(genotype, config, len(data.classes), data.images.shape[0], fabric.device)
+    network = network_of(genotype, config, len(data.classes), data.images.shape[0], fabric.device)
     run.begin("train", settings, fabric.device, data.summary())
     run.write("genotype.json", genotype.to_json().encode())
 
-    optimizer = torch.optim.SGD(network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+    optimizer = sgd(network, config)
     first, state = run.load_checkpoint()
     if state:
         load_module_state("network", network, state)
@@ -198,6 +198,11 @@ def _epoch(
     }
 
 
+def sgd(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+    """Return what a training optimises the weights with."""
+    return torch.optim.SGD(network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+
+
 def training_step(
     fabric: "Fabric",
     network: Network,
@@ -250,13 +255,14 @@ def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") 
     fabric = start(device, config.precision)
     source = open_source(data or config.data)
     trained.check_classes(source.classes, data)
-    network = _network(genotype, config, len(source.classes), learned.shape[0], fabric.device)
+    network = network_of(genotype, config, len(source.classes), learned.shape[0], fabric.device)
     load_module_state("network", network, load_tensors(trained.path / WEIGHTS)[1])
     images = load_images(source.test, learned.shape, fabric.device)
     return _test(trained, fabric, network, images, learned.normalisation)
 
 
-def _network(genotype: Genotype, config: TrainConfig, classes: int, channels: int, device: torch.device) -> Network:
+def network_of(genotype: Genotype, config: TrainConfig, classes: int, channels: int, device: torch.device) -> Network:
+    """Build the network that a training trains, on its device; `channels` are the images'."""
     size = classes, config.cells, config.channels, config.stem
     network = build_network(genotype, *size, config.auxiliary > 0, config.drop_path, channels)
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -29,12 +29,13 @@ def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table
     write_table(tmp_path / "table.csv", table_rows)
     table = {row[0]: [float(value) for value in row[1:]] for row in table_rows[1:]}
     bench = ["bench", "nasbench201", "digits", *SMALL, "--table", "table.csv", "--methods", "entrannas,random"]
-    bench += ["--seeds", 2, "--seed", 5, "--out", "bench"]
+    bench += ["--seeds", 2, "--seed", 5, "--trials", 1, "--out", "bench"]
     outcome = entrannas(*bench, "--json")
     found = outcome.json
     assert list(found["methods"]) == ["entrannas", "random"]
     for method, row in found["methods"].items():
-        assert set(row) == {*DATASETS, "seconds", "peak_memory_bytes", "genotypes"}
+        learned = {"before_trials"} if method == "entrannas" else set()
+        assert set(row) == {*DATASETS, "seconds", "peak_memory_bytes", "genotypes"} | learned
         assert list(row["genotypes"]) == ["5", "6"] and row["seconds"] > 0 and row["peak_memory_bytes"] > 10**8
         for seed, text in row["genotypes"].items():
             assert library.load_genotype(tmp_path / "bench" / f"{method}-{seed}").to_text() == text
@@ -44,6 +45,9 @@ def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table
             assert row[name]["std"] == pytest.approx(abs(first - second) / 2**0.5)
             assert row[name]["worst"] == min(first, second)
             assert f"{row[name]['mean']:.2f}" in outcome.out
+    before = [json.loads((tmp_path / "bench" / f"entrannas-{seed}" / "metrics.jsonl").read_text()) for seed in (5, 6)]
+    worst = min(table[line["genotype"]][0] for line in before)
+    assert found["methods"]["entrannas"]["before_trials"]["cifar10"]["worst"] == worst
     assert found["optimum"] == {name: max(row[i] for row in table.values()) for i, name in enumerate(DATASETS)}
     assert found["random_mean"]["cifar10"] == pytest.approx(sum(row[0] for row in table.values()) / len(table))
     assert json.loads((tmp_path / "bench" / "bench.json").read_text()) == found

@@ -95,6 +95,28 @@ def test_search_of_other_methods_killed_and_resumed_equals_never_killed(
     _same(tmp_path / "whole", tmp_path / "killed")
 
 
+def test_trials_killed_and_resumed_equal_never_killed(entrannas: Entrannas, tmp_path: Path) -> None:
+    arguments = [*SEARCH, "--space", "nasbench201", "--method", "random", "--trials", 7, "--trial-steps", 4]
+    entrannas(*arguments, "--out", "whole")
+    process = subprocess.Popen([*COMMAND, *map(str, arguments), "--out", "killed"], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "trials.json").exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+
+    def trials(run: str) -> list[tuple[str, int, float]]:
+        held = json.loads((tmp_path / run / "trials.json").read_text())["trials"]
+        return [(line["genotype"], line["steps"], line["accuracy"]) for line in held]
+
+    ended = len(trials("killed"))
+    assert 1 <= ended < 8
+    entrannas("search", "--out", "killed", "--resume")
+    assert trials("killed") == trials("whole") and len(trials("whole")) == 8 + 2
+    for name in ("genotype.json", "normal.svg"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_training_killed_and_resumed_equals_never_killed(
     entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
 ) -> None:
