@@ -76,7 +76,7 @@ class SearchConfig(Configuration):
         trials: how many neighbours of what alpha has derived at the end compete with it, see `trials`; 0 for none.
         trial_cells: of the networks that compete; by default three times those of the super-net, at most those that a
             training gives the target network by default.
-        trial_steps: of their training, four times as many for the quarter that is the best.
+        trial_steps: of their training, twice as many for the quarter that is the best.
         cutout: side of the square that is cut out, as a fraction of the image's side.
         flip: mirror half of the images.
         picture_every: epochs between two pictures of the cells.

@@ -3,8 +3,8 @@
 Alpha's gradient tells what a connection adds to one cell of a shallow stack, where the other cells stay as they are.
 What it is worth when all cells of a deep network have it, as a way around the convolutions above all, no Engine-cell
 can tell; that network can, within some hundred steps. So where a search has trials, they have the last word. Ours;
-DARTS chose between four searches in this manner (Liu et al., ICLR 2019, section 3), and that a quarter goes on, four
-times as long, is successive halving (Jamieson and Talwalkar, AISTATS 2016).
+DARTS chose between four searches in this manner (Liu et al., ICLR 2019, section 3), and rounds in which fewer train for
+longer are those of successive halving (Jamieson and Talwalkar, AISTATS 2016).
 """
 
 import time
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 TRIALS = "trials.json"
 
-_QUARTER = 4
-_ROUNDS = (1, _QUARTER)  # how much longer the trials of a round are than the first's
+_ROUNDS = (1, 2)  # how much longer the trials of a round are than the first's
+_KEPT = 4  # one in so many goes on
 _JUDGED = 5000  # images
 _HALVED = 32  # pixels: images of this side and more are tried at half of it
 
@@ -113,7 +113,7 @@ def compete(
                 accuracies[text, steps * factor] = result
                 reporter.epoch({"accuracy": result})
         ranked = sorted(candidates, key=lambda genotype: -accuracies[genotype.to_text(), steps * factor])
-        candidates = ranked[: ceil(len(ranked) / _QUARTER)]
+        candidates = ranked[: ceil(len(ranked) / _KEPT)]
     return candidates[0]
 
 
