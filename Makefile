@@ -17,7 +17,7 @@ demo: .venv/installed
 	@echo "Your own images, a folder for each class: .venv/bin/entrannas search my-images --out runs/mine"
 
 test: check
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 check: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from entrannas.nasbench201 import DATASETS, architectures
@@ -19,6 +20,9 @@ settings.load_profile("entrannas")
 _CACHE = tempfile.TemporaryDirectory(prefix="entrannas-tests-")
 os.environ["HF_HOME"] = os.environ["XDG_CACHE_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each process: threads of several would wait for one another
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 def _real(name: str) -> Path:

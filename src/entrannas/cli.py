@@ -368,7 +368,7 @@ def main() -> None:
             raise
         code = _fail(error.format_message())
     if code == _INTERRUPTED:
-        print("entrannas: interrupted; --resume goes on after the last whole epoch", file=sys.stderr)
+        print("entrannas: interrupted; --resume goes on after the last whole epoch or trial", file=sys.stderr)
     sys.exit(code)
 
 

@@ -134,4 +134,4 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     code, error = _kill_in_an_epoch([*SEARCH, "--out", "run"], tmp_path / "run", signal.SIGINT)
     assert code == 130
-    assert error.splitlines()[-1] == "entrannas: interrupted; --resume goes on after the last whole epoch"
+    assert error.splitlines()[-1] == "entrannas: interrupted; --resume goes on after the last whole epoch or trial"
