@@ -142,7 +142,7 @@ def search(
         int | None, flag(LEARNING, "Cells of what competes. Default: three times --cells, at most those of a training.")
     ] = None,
     trial_steps: Annotated[
-        int | None, flag(LEARNING, "Of its training; twice as many for the best quarter. Default: 200.")
+        int | None, flag(LEARNING, "Of its training; twice as many for the best quarter. Default: 150.")
     ] = None,
     picture_every: Annotated[int | None, flag(RUN, "Epochs between two pictures of the cells. Default: 10.")] = None,
     seed: Seed = None,

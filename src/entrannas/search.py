@@ -111,7 +111,7 @@ class SearchConfig(Configuration):
     trial_cells: Count = Field(
         default_factory=lambda settings: min(3 * settings["cells"], target_size(settings["data"], settings["stem"])[0])
     )
-    trial_steps: Count = 200
+    trial_steps: Count = 150
     flip: bool = search_default("flip", True)
     cutout: Fraction = 0.0
     picture_every: Count = 10
