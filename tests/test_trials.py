@@ -39,17 +39,17 @@ def test_neighbours_are_all_with_another_operation_the_closest_first(name: str, 
     genotype, p = _derived(name, seed)
     near = neighbours(genotype, p, space)
     assert len(near) == len({one.to_text() for one in near}) == count
-    odds = []
+    gaps = []
     for one in near:
         ((kind, node, old),) = _connections(genotype).keys() - _connections(one).keys()
         ((other, there, new),) = _connections(one).keys() - _connections(genotype).keys()
         assert (kind, node, old.input) == (other, there, new.input) and new.operation != NONE
         row = p[kind][space.edges.index((old.input, node))]
         weights = dict(zip(space.operations, row.tolist(), strict=True))
-        odds.append(weights[new.operation] / weights[old.operation])
+        gaps.append(weights[old.operation] - weights[new.operation])
         order = [(c.input, space.operations.index(c.operation)) for c in one.cells[kind].nodes[node - space.inputs]]
         assert order == sorted(order), "equal cells compare equal"
-    assert odds == sorted(odds, reverse=True) and max(odds) <= 1
+    assert gaps == sorted(gaps) and min(gaps) >= 0
 
 
 def test_no_neighbour_has_an_operation_twice_on_an_edge() -> None:

@@ -43,11 +43,11 @@ _HALVED = 32  # pixels: images of this side and more are tried at half of it
 def neighbours(genotype: Genotype, p: dict[str, Tensor], space: SearchSpace) -> list[Genotype]:
     """Return the architectures with another operation, but not `none`, in the place of one connection's.
 
-    Those come first that alpha was closest to: with the largest weight beside that of the connection they replace.
+    Those come first that alpha was closest to: whose weight p is the least below that of the connection they replace.
 
     Args:
         genotype: derived from p.
-        p: the weights of the candidate connections by kind of cell, [edges, K] each; above zero.
+        p: the weights of the candidate connections by kind of cell, [edges, K] each.
         space: of the genotype.
     """
     found = []
@@ -57,9 +57,9 @@ def neighbours(genotype: Genotype, p: dict[str, Tensor], space: SearchSpace) -> 
             here = [connection for connection in dict(cell.by_node())[j] if connection.input == i]
             for connection in here:
                 for operation in weights.keys() - {NONE} - {other.operation for other in here}:
-                    odds = weights[operation] / weights[connection.operation]
+                    gap = weights[connection.operation] - weights[operation]
                     swapped = _swapped(cell, j, connection, Connection(i, operation), space)
-                    found.append((-odds, kind, swapped))
+                    found.append((gap, kind, swapped))
     found.sort(key=lambda entry: (*entry[:2], repr(entry[2])))
     return [replace(genotype, **{kind: cell}) for _, kind, cell in found]
 
@@ -76,7 +76,7 @@ def _swapped(cell: CellGenotype, node: int, old: Connection, new: Connection, sp
 
 def held_trials(run: Run) -> list[dict[str, Any]]:
     """Return the trials of a run that have ended: genotype, steps, accuracy, seconds."""
-    trials: list[dict[str, Any]] = run.read_json(TRIALS)["trials"] if (run.path / TRIALS).exists() else []
+    trials: list[dict[str, Any]] = run.read_json(TRIALS).get("trials", []) if (run.path / TRIALS).exists() else []
     return trials
 
 
@@ -85,8 +85,8 @@ def compete(
 ) -> Genotype:
     """Hold the trials, two rounds where the best quarter is more than one, and return the winner.
 
-    Of equals, the earlier one wins. Each trial is kept in `trials.json` when it has ended, and is not held
-    again when the run is resumed.
+    Of equals, the earlier one wins. Each trial is kept in `trials.json` when it has ended, and is not held again when
+    the run is resumed.
 
     Args:
         run: where they are kept.
