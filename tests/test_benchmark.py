@@ -8,7 +8,7 @@ from entrannas.benchmark import BUDGETS, Ended, benchmark, draw
 from entrannas.errors import InputError
 from entrannas.genotype import load_genotype
 from entrannas.nasbench201 import DATASETS, Table, architectures
-from entrannas.search import SearchConfig
+from entrannas.search_config import SearchConfig
 
 
 @pytest.fixture(scope="module")

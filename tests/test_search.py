@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from entrannas.errors import InputError
 from entrannas.methods import METHODS
-from entrannas.search import SearchConfig, alpha_epochs, alpha_rate, search, target
+from entrannas.schedules import alpha_epochs, alpha_rate, target
+from entrannas.search import search
+from entrannas.search_config import SearchConfig
 from entrannas.spaces import SPACES
 
 SPACE = SPACES["darts"].without_none()

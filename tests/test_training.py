@@ -9,7 +9,8 @@ from entrannas.configuration import Configuration
 from entrannas.errors import InputError
 from entrannas.learning import cosine
 from entrannas.methods import METHODS
-from entrannas.search import SearchConfig, alpha_rate
+from entrannas.schedules import alpha_rate
+from entrannas.search_config import SearchConfig
 from entrannas.training import TrainConfig, learning_rate
 
 

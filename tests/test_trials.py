@@ -14,7 +14,8 @@ from entrannas.operations import NONE
 from entrannas.progress import Reporter
 from entrannas.runs import Run
 from entrannas.runtime import start
-from entrannas.search import SearchConfig, halves
+from entrannas.search import halves
+from entrannas.search_config import SearchConfig
 from entrannas.spaces import SPACES
 from entrannas.trials import Trial, compete, held_trials, neighbours, trial_config
 

@@ -12,7 +12,8 @@ from entrannas.cost import Cost, cost
 from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype, Connection, Genotype, load_genotype
 from entrannas.networks import Network, build_network
-from entrannas.search import SearchConfig, SearchResult, search
+from entrannas.search import SearchResult, search
+from entrannas.search_config import SearchConfig
 from entrannas.training import TrainConfig, TrainResult, evaluate, train
 
 __all__ = [

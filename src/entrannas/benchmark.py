@@ -26,7 +26,8 @@ from entrannas.methods import METHODS
 from entrannas.nasbench201 import DATASETS, SPACE, Table, check_there, load_table
 from entrannas.progress import Reporter
 from entrannas.runs import Run
-from entrannas.search import SearchConfig, search
+from entrannas.search import search
+from entrannas.search_config import SearchConfig
 
 Budget = Literal["small", "full"]
 BUDGETS: dict[Budget, dict[str, Any]] = {

@@ -42,8 +42,8 @@ from entrannas.genotype import PUBLISHED, Genotype, load_genotype
 from entrannas.networks import build_network
 from entrannas.progress import reporter
 from entrannas.runs import Run
-from entrannas.search import SearchConfig
 from entrannas.search import search as run_search
+from entrannas.search_config import SearchConfig
 from entrannas.training import TrainConfig, TrainResult
 from entrannas.training import evaluate as run_evaluate
 from entrannas.training import train as run_train

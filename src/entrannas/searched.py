@@ -16,7 +16,9 @@ from entrannas.methods import METHODS
 from entrannas.networks import SuperNet
 from entrannas.runs import CHECKPOINT, Run, load_tensors
 from entrannas.runtime import Device, start
-from entrannas.search import SearchConfig, build_searcher, build_supernet, temperature
+from entrannas.schedules import temperature
+from entrannas.search import build_searcher, build_supernet
+from entrannas.search_config import SearchConfig
 from entrannas.searcher import Searcher
 
 if TYPE_CHECKING:
