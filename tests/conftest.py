@@ -25,6 +25,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each process: threads of s
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here: nothing is recorded"))
+
+
 def _real(name: str) -> Path:
     path = Path(os.environ.get("ENTRANNAS_DATA", "")) / name
     if not path.exists():

@@ -90,7 +90,7 @@ def test_drop_path_masks_whole_feature_maps() -> None:
     from entrannas.cells import _drop_path
 
     torch.manual_seed(0)
-    dropped = _drop_path(torch.ones(2000, 3, 2, 2), 0.25)
+    dropped = _drop_path(torch.ones(2000, 3, 2, 2), torch.tensor(0.75))
     each = dropped.flatten(1)
     assert ((each == 0).all(1) | (each == 1 / 0.75).all(1)).all()
     assert abs(dropped.mean() - 1) < 0.05

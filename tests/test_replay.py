@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,9 +14,78 @@ from entrannas.searcher import Searcher
 from entrannas.spaces import SPACES
 from entrannas.training import TrainConfig, training_step
 
+from .gpu import Block, Gpu
+
 SPACE = SPACES["darts"]
 NEVER = float("inf")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: nothing is recorded")
+X = torch.zeros(2)
+
+
+def _pass(gpu: Gpu, maps: int, output: int = 1) -> Callable[[Tensor], tuple[Any, ...]]:
+    """A pass that holds so many maps of one GiB at once, and leaves an output."""
+
+    def run(x: Tensor) -> tuple[Any, ...]:
+        held = [Block(gpu, 1) for _ in range(maps)]
+        del held
+        return (Block(gpu, output),)
+
+    return run
+
+
+def test_what_is_not_on_a_gpu_is_run_as_it_is() -> None:
+    replay, calls = Replay(after=0), []
+    for number in range(3):
+        assert replay("key", lambda x: (x, calls.append(1)), torch.tensor(number))[0] == number
+    assert len(calls) == 3
+    assert replay.passes() == {"launched": 3, "recorded": 0, "replayed": 0}
+    assert replay.passes() == {"launched": 0, "recorded": 0, "replayed": 0}
+
+
+def test_all_passes_share_a_stream_and_a_pool_and_hold_little_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the architecture changes: ten keys, of which some come back after they were dropped."""
+    gpu, replay = Gpu(monkeypatch), Replay(after=2, kept=3)
+    for key in [*range(10), *range(10)]:
+        for _ in range(5):
+            replay(key, _pass(gpu, maps=40 + key), X)
+    assert (len(gpu.streams), len(gpu.pools), len(gpu.graphs)) == (1, 1, 20)
+    assert replay.passes() == {"launched": 40, "recorded": 20, "replayed": 40}
+    assert {place for place, sizes in gpu.free.items() if sizes} == {(gpu.pools[0].id, gpu.streams[0])}
+    assert gpu.peak <= 49 + 5  # the largest, the outputs of those kept, of the one that comes and of the last launch
+
+
+def test_the_memory_of_recordings_that_were_dropped_goes_to_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, replay = Gpu(monkeypatch), Replay(after=0, kept=2)
+    for key in range(50):
+        replay(key, _pass(gpu, maps=1, output=10), X)
+    assert len(gpu.graphs) == 50 and gpu.peak <= 1 + 3 * 10
+    replay.forget()
+    assert gpu.reserved == sum(map(sum, gpu.free.values())), "nothing is held any more"
+    replay("again", _pass(gpu, maps=1, output=10), X)
+    assert gpu.peak <= 1 + 3 * 10
+
+
+def test_where_a_recording_does_not_fit_the_run_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    gpu, replay = Gpu(monkeypatch, capacity=100), Replay(after=1, kept=8, say=said.append)
+    for key in range(6):
+        for _ in range(3):
+            (block,) = replay(key, _pass(gpu, maps=40, output=15), X)
+            assert block.size == 15
+            del block
+    assert said == ["recordings do not fit into the GPU's memory: going on without them, which is slower"]
+    assert gpu.pool is None and gpu.stream is gpu.main and not gpu.capturing
+    passes = replay.passes()
+    assert passes["recorded"] == 4 and sum(passes.values()) == 18
+    graphs = len(gpu.graphs)
+    replay("more", _pass(gpu, maps=99), X)
+    assert len(gpu.graphs) == graphs, "nothing is recorded any more, and all memory is there for launches"
+
+
+def test_a_pass_that_does_not_fit_at_all_is_an_error_and_leaves_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu(monkeypatch, capacity=10)
+    with pytest.raises(torch.OutOfMemoryError):
+        Replay()("key", _pass(gpu, maps=11), X)
+    assert gpu.pool is None and gpu.stream is gpu.main
 
 
 def _batch(seed: int) -> tuple[Tensor, Tensor]:
@@ -22,23 +94,17 @@ def _batch(seed: int) -> tuple[Tensor, Tensor]:
     return images, torch.randint(10, (4,), generator=random).cuda()
 
 
-def test_what_is_not_on_cuda_is_run_as_it_is() -> None:
-    replay, calls = Replay(after=0), []
-    for number in range(3):
-        assert replay("key", lambda x: (x, calls.append(1)), torch.tensor(number))[0] == number
-    assert len(calls) == 3 and not replay.known
-
-
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("method", ["entrannas", "entrannas-dst", "gdas"])
 def test_a_search_from_recordings_is_the_search_bit_by_bit(method: str) -> None:
-    def search(after: float) -> tuple[list[Tensor], dict[str, Tensor], Replay]:
+    def search(after: float) -> tuple[list[Tensor], dict[str, Tensor], dict[str, int]]:
         row, losses = METHODS[method], []
         space = SPACE.without_none() if row.thresholds else SPACE
+        fabric = start("cuda", "32-true")
         torch.manual_seed(0)
         supernet = SuperNet(space, row.engines(cell_kinds(3)), row.share_features, 3, 4, 10, 3)
-        searcher = Searcher(start("cuda", "32-true"), row, space, supernet, seed=0)
-        searcher.replay = Replay(after, kept=2)  # fewer than there are: some are dropped and made again
+        replay = Replay(after, kept=2)  # fewer than there are: some are dropped and made again
+        searcher = Searcher(fabric, row, space, supernet, seed=0, replay=replay)
         searcher.set_rates(0.01, 0.01)
         for group in searcher.weights_optimizer.param_groups:
             group["lr"] = 0.1
@@ -48,31 +114,70 @@ def test_a_search_from_recordings_is_the_search_bit_by_bit(method: str) -> None:
             genotype = genotypes[step // 6 if step < 12 else step % 3]
             losses.append(searcher.weights_step(*_batch(step), genotype)[0])
             losses.append(searcher.alpha_step(*_batch(100 + step), genotype)[0])
-        return losses, searcher.state(), searcher.replay
+        return losses, searcher.state(), replay.passes()
 
     launched, recorded = search(NEVER), search(1)
     assert recorded[0] == launched[0]
     for name, tensor in launched[1].items():
         assert torch.equal(recorded[1][name], tensor), name
-    assert launched[2].latest is None
-    assert method == "gdas" or recorded[2].latest is not None
+    assert launched[2] == {"launched": 36, "recorded": 0, "replayed": 0}
+    assert method == "gdas" or (recorded[2]["recorded"] > 4 and recorded[2]["replayed"] > 4)
 
 
-@needs_cuda
-def test_a_training_from_recordings_is_the_training_bit_by_bit() -> None:
-    def train(replay: Replay) -> list[Tensor]:
-        fabric, config = start("cuda", "32-true"), TrainConfig(auxiliary=0.4)
-        torch.manual_seed(0)
-        network = build_network(load_genotype("darts-v2"), cells=3, channels=4, auxiliary=True).cuda()
-        network.to(memory_format=torch.channels_last)
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-        losses = []
-        for step in range(8):
-            network.drop_path = 0.1 if step < 4 else 0.2
-            losses.append(training_step(fabric, network, optimizer, config, replay, *_batch(step))[0])
-        return losses + [parameter.detach() for parameter in network.parameters()]
+def _train(replay: Replay, steps: int = 8) -> list[Tensor]:
+    fabric, config = start("cuda", "32-true"), TrainConfig(auxiliary=0.4)
+    torch.manual_seed(0)
+    network = build_network(load_genotype("darts-v2"), cells=3, channels=4, auxiliary=True, drop_path=0.2).cuda()
+    network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    losses = []
+    for step in range(steps):
+        network.drop_path = step // 3 * 0.1
+        losses.append(training_step(fabric, network, optimizer, config, replay, *_batch(step))[0])
+    return losses + [parameter.detach() for parameter in network.parameters()]
 
+
+@pytest.mark.cuda
+def test_a_training_from_a_recording_is_the_training_bit_by_bit() -> None:
     recorded = Replay(after=1)
-    for one, other in zip(train(Replay(NEVER)), train(recorded), strict=True):
+    for one, other in zip(_train(Replay(NEVER)), _train(recorded), strict=True):
         assert torch.equal(one, other)
-    assert recorded.latest is not None
+    assert recorded.passes() == {"launched": 1, "recorded": 1, "replayed": 6}, "drop path rises, the recording stays"
+
+
+@pytest.mark.cuda
+def test_many_architectures_reserve_little_more_than_one_pass() -> None:
+    torch.cuda.empty_cache()
+    replay, held = Replay(after=2, kept=3), torch.cuda.memory_reserved()
+    x = torch.zeros(1 << 20, device="cuda")
+    for key in range(12):
+        for _ in range(4):
+            replay(key, lambda x, key=key: (sum(x + i for i in [x.repeat(8 + key) for _ in range(16)]).mean(),), x)
+    whole = 4 * (1 << 20) * (8 + 11) * 16
+    assert replay.passes() == {"launched": 24, "recorded": 12, "replayed": 12}
+    assert torch.cuda.max_memory_reserved() - held < 2 * whole
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_that_is_too_small_a_training_goes_on_without_recordings() -> None:
+    """The limit is reached while a recording is made: what comes after, draws included, is as launched."""
+    said: list[str] = []
+    replay = Replay(after=1, say=said.append)
+    expected = _train(Replay(NEVER))
+    recording = torch.cuda.CUDAGraph.capture_begin
+
+    def full(*arguments: Any) -> None:
+        recording(*arguments)
+        torch.cuda.set_per_process_memory_fraction(1e-6)
+
+    def emptied() -> None:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        emptying()
+
+    emptying = torch.cuda.empty_cache
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda.CUDAGraph, "capture_begin", full)
+        patch.setattr(torch.cuda, "empty_cache", emptied)
+        trained = _train(replay)
+    assert len(said) == 1 and replay.passes() == {"launched": 8, "recorded": 0, "replayed": 0}
+    assert all(torch.equal(one, other) for one, other in zip(trained, expected, strict=True))

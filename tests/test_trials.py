@@ -12,6 +12,7 @@ from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype, Connection, Genotype, load_genotype
 from entrannas.operations import NONE
 from entrannas.progress import Reporter
+from entrannas.replay import Replay
 from entrannas.runs import Run
 from entrannas.runtime import start
 from entrannas.search import halves
@@ -120,7 +121,8 @@ def test_of_equals_what_alpha_derived_wins(tmp_path: Path) -> None:
 def test_a_trial_tells_a_network_that_learns_from_one_that_cannot_and_says_the_same_again() -> None:
     settings = {"data": "digits", "flip": False, "cutout": 0.0, "cells": 3, "channels": 4}
     data = load_training_data("digits", None, None, 0, torch.device("cpu"))
-    trial = Trial(start("cpu", "32-true"), trial_config(settings), data, halves(data.images.labels, 0), Reporter())
+    places = halves(data.images.labels, 0)
+    trial = Trial(start("cpu", "32-true"), trial_config(settings), data, places, Replay(), Reporter())
     convolutions, nothing = (
         load_genotype(f"|{name}~0|+|{name}~0|{name}~1|+|{name}~0|{name}~1|{name}~2|") for name in ("nor_conv_3x3", NONE)
     )

@@ -218,8 +218,8 @@ class Cell(nn.Module):
                 stride = 2 if kind == "reduction" and connection.input < genotype.inputs else 1
                 self.operations.append(OPERATIONS[connection.operation](channels, stride, False))
 
-    def forward(self, farther: Tensor, nearer: Tensor, drop_path: float) -> Tensor:
-        """`x_j = sum o_k(x_i)` over the node's connections, each dropped with probability `drop_path`."""
+    def forward(self, farther: Tensor, nearer: Tensor, keep: Tensor | None) -> Tensor:
+        """`x_j = sum o_k(x_i)` over the node's connections, each kept with probability `keep`; None drops nothing."""
         x = self.inputs(farther, nearer)
         operations = iter(self.operations)
         for _, connections in self.genotype.by_node():
@@ -227,8 +227,8 @@ class Cell(nn.Module):
             for connection in connections:
                 operation = next(operations)
                 term = operation(x[connection.input])
-                if drop_path > 0 and not isinstance(operation, nn.Identity):
-                    term = _drop_path(term, drop_path)
+                if keep is not None and not isinstance(operation, nn.Identity):
+                    term = _drop_path(term, keep)
                 terms.append(term)
             x.append(_sum(terms, x[0]))
         return torch.cat([x[node] for node in self.genotype.output], dim=1)
@@ -242,11 +242,16 @@ def _sum(terms: list[Tensor], like: Tensor) -> Tensor:
     return total
 
 
-def _drop_path(x: Tensor, probability: float) -> Tensor:
-    """Zero the feature map of each image with that probability, and scale those kept to the same expectation.
+def _drop_path(x: Tensor, keep: Tensor) -> Tensor:
+    """Keep the feature map of each image with that probability, scaled to the same expectation, or else zero it.
 
-    Larsson et al., ICLR 2017, as DARTS applies it: an image and a connection at a time, identities never.
+    Larsson et al., ICLR 2017, as DARTS applies it: an image and a connection at a time, identities never. The
+    probability is read on the device, so that no recording depends on it. On a CPU, where nothing is recorded, it is
+    read here, and nothing is drawn where all is kept.
     """
-    keep = 1 - probability
-    mask = x.new_empty(len(x), 1, 1, 1).bernoulli_(keep)
-    return x * (mask / keep)
+    on_cpu = keep.device.type == "cpu"
+    if on_cpu and keep == 1:
+        return x
+    probability = keep.item() if on_cpu else keep
+    mask = x.new_empty(len(x), 1, 1, 1).bernoulli_(probability)
+    return x * (mask / probability)

@@ -175,8 +175,12 @@ class Network(nn.Module):
     """The target network of a genotype.
 
     Attributes:
-        drop_path: the probability, in training, of dropping a connection; a training raises it over its epochs.
+        drops: whether connections are dropped in training: from the first `drop_path` above 0 on. What is computed
+            then stays the same, also at a `drop_path` of 0.
     """
+
+    drops = False
+    keep: Tensor
 
     def __init__(
         self,
@@ -191,6 +195,7 @@ class Network(nn.Module):
     ) -> None:
         """Build the stack; see `build_network`."""
         super().__init__()
+        self.register_buffer("keep", torch.tensor(1.0, dtype=torch.float64), persistent=False)
         self.drop_path = drop_path
         inputs = genotype.normal.inputs
         self.stem = STEMS[stem](in_channels, channels, True, inputs)
@@ -207,13 +212,24 @@ class Network(nn.Module):
         self.head = _head(before[1], True, inputs)
         self.classifier = nn.Linear(before[1], num_classes)
 
+    @property
+    def drop_path(self) -> float:
+        """The probability, in training, of dropping a connection; a training raises it over its epochs."""
+        return self._drop_path
+
+    @drop_path.setter
+    def drop_path(self, probability: float) -> None:
+        self._drop_path = probability
+        self.drops = self.drops or probability > 0
+        self.keep.fill_(1 - probability)  # in place: a recording reads it there
+
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits [batch, num_classes], and with an auxiliary head in training mode its logits as well."""
-        drop_path = self.drop_path if self.training else 0.0
+        keep = self.keep if self.training and self.drops else None
         auxiliary = None
         farther, nearer = self.stem(images)
         for index, cell in enumerate(self.cells):
-            farther, nearer = nearer, cell(farther, nearer, drop_path)
+            farther, nearer = nearer, cell(farther, nearer, keep)
             if self.training and index == self.auxiliary_at:
                 auxiliary = self.auxiliary_head(nearer)
         logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))

@@ -1,11 +1,12 @@
-"""CUDA graphs: a pass through the super-net recorded once, and launched as one for as long as it stays the same.
+"""CUDA graphs: a pass recorded once, and launched as one for as long as it stays the same.
 
 On a GPU, the passes of a search step are some thousands of small kernels, which Python takes longer to launch than the
 GPU to run. Which they are depends on the architecture derived, so a recording is made for each one that stays.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -16,58 +17,127 @@ Function = Callable[..., Outputs]
 
 
 class Replay:
-    """Runs functions of tensors; on CUDA, those that come often from a recording.
+    """Runs passes, which are functions of tensors; on CUDA, those that come often from a recording.
 
     What is recorded are the kernels alone: a function may read and change other tensors, in place, but whatever else
-    it depends on must be in its key. Its outputs must carry no gradient.
+    it depends on must be in its key. Its outputs must carry no gradient, and are overwritten by a later pass: read
+    them, or copy them, before the next.
+
+    On CUDA, all passes of one `Replay`, launched or recorded, take their memory from one pool and run on one stream,
+    since PyTorch's allocator gives a block that was freed only to the same pool and stream again. They come one after
+    another, so all of them together hold little more than the largest alone. Where even that does not fit, `Replay`
+    says so once, lets its recordings and its pool go, and goes on with launches like any other PyTorch program's.
 
     Attributes:
         after: how often a function is run before it is recorded. A recording takes about as long as two runs, and saves
             more than half of one whenever it is replayed.
-        kept: how many recordings are kept, the latest used. They share their memory, but for the outputs.
+        kept: how many recordings are kept, the latest used.
+        say: takes the line that recordings do not fit.
     """
 
-    def __init__(self, after: float = 2, kept: int = 8) -> None:
-        self.after, self.kept = after, kept
-        self.known: OrderedDict[Hashable, int | _Recording] = OrderedDict()
-        self.latest: _Recording | None = None  # kept, since their memory would go with the last of them
+    def __init__(self, after: float = 2, kept: int = 8, say: Callable[[str], None] = lambda text: None) -> None:
+        self.after, self.kept, self.say = after, kept, say
+        self._known: OrderedDict[Hashable, int | _Recording] = OrderedDict()
+        self._passes: Counter[str] = Counter()
+        self._ground: _Ground | None = None  # made when the first pass comes to a GPU
+        self._fits = True
 
     def __call__(self, key: Hashable, function: Function, *inputs: Tensor) -> Outputs:
-        """Return what the function returns; on CUDA, tensors that the next call may overwrite."""
-        if inputs[0].device.type != "cuda":
-            return function(*inputs)
-        key = key, tuple((x.shape, x.stride(), x.dtype) for x in inputs)
-        known = self.known.pop(key, 0)
+        """Return what the function returns; on CUDA, tensors that the next call may overwrite.
+
+        Raises:
+            torch.OutOfMemoryError: the pass does not fit, without any recording either.
+        """
+        if on_gpu(inputs[0]) and self._fits:
+            with suppress(torch.OutOfMemoryError):  # which goes first, with the tensors of the frames that it came from
+                return self._run((key, *((x.shape, x.stride(), x.dtype) for x in inputs)), function, inputs)
+            self.forget()
+            self._ground, self._fits = None, False
+            torch.cuda.empty_cache()
+            self.say("recordings do not fit into the GPU's memory: going on without them, which is slower")
+        self._passes["launched"] += 1
+        return function(*inputs)
+
+    def forget(self) -> None:
+        """Let all recordings go; those to come take their memory."""
+        self._known.clear()
+
+    def count(self, launched: int) -> None:
+        """Count passes that were launched elsewhere."""
+        self._passes["launched"] += launched
+
+    def passes(self) -> dict[str, int]:
+        """Return how many passes were launched, recorded (and run) and replayed since the last call."""
+        passes = {how: self._passes[how] for how in ("launched", "recorded", "replayed")}
+        self._passes.clear()
+        return passes
+
+    def _run(self, key: Hashable, function: Function, inputs: tuple[Tensor, ...]) -> Outputs:
+        self._ground = ground = self._ground or _Ground()
+        known, how = self._known.pop(key, 0), "replayed"
         if isinstance(known, int):
             if known < self.after:
-                known += 1
+                known, how = known + 1, "launched"
             else:
-                known = self.latest = _Recording(function, inputs, self.latest and self.latest.graph.pool())
-        self.known[key] = known
-        if len(self.known) > self.kept:
-            self.known.popitem(last=False)
-        return known(*inputs) if isinstance(known, _Recording) else function(*inputs)
+                known, how = _Recording(ground, function, inputs), "recorded"
+        self._known[key] = known
+        if len(self._known) > self.kept:
+            self._known.popitem(last=False)
+        if isinstance(known, _Recording):
+            outputs = known(*inputs)
+        else:
+            with ground(), torch.cuda.use_mem_pool(ground.pool):
+                outputs = function(*inputs)
+        self._passes[how] += 1
+        return outputs
+
+
+def on_gpu(x: Tensor) -> bool:
+    """Tell whether a pass of x can be recorded."""
+    return x.device.type == "cuda"
+
+
+class _Ground:
+    """What passes stand on: a stream, and a pool that the allocator keeps for them."""
+
+    def __init__(self) -> None:
+        self.stream, self.pool = torch.cuda.Stream(), torch.cuda.MemPool()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Enclose a pass: behind all that came before on the current stream, before all that comes after it there.
+
+        The backward pass stays in this thread, since a pool is a thread's.
+        """
+        self.stream.wait_stream(torch.cuda.current_stream())
+        try:
+            with torch.cuda.stream(self.stream), torch.autograd.set_multithreading_enabled(False):
+                yield
+        finally:
+            torch.cuda.current_stream().wait_stream(self.stream)
 
 
 class _Recording:
     """The kernels of a function, to be run again on other inputs of the same shapes."""
 
-    def __init__(self, function: Function, inputs: tuple[Tensor, ...], pool: Any) -> None:
-        self.inputs = [x.detach().clone() for x in inputs]
+    def __init__(self, ground: _Ground, function: Function, inputs: tuple[Tensor, ...]) -> None:
         self.graph = torch.cuda.CUDAGraph()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        self.inputs = [x.detach().clone() for x in inputs]
+        self.ground = ground
+        with ground():
             # Not `torch.cuda.graph`, which collects garbage and empties the allocator's cache before it records.
-            self.graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            self.graph.capture_begin(ground.pool.id, "thread_local")  # type: ignore[arg-type]
             try:
                 self.outputs = function(*self.inputs)
-            finally:
-                self.graph.capture_end()
-        torch.cuda.current_stream().wait_stream(stream)
+            except BaseException:
+                with suppress(RuntimeError):  # of a recording cut short, which would hide why
+                    self.graph.capture_end()
+                raise
+            self.graph.capture_end()
 
     def __call__(self, *inputs: Tensor) -> Outputs:
-        for own, given in zip(self.inputs, inputs, strict=True):
-            own.copy_(given)
-        self.graph.replay()
+        with self.ground():
+            for own, given in zip(self.inputs, inputs, strict=True):
+                own.copy_(given)
+            self.graph.replay()
         return self.outputs

@@ -136,10 +136,14 @@ class Trial:
         config: TrainConfig,
         data: TrainingData,
         places: tuple[Tensor, Tensor],
+        replay: Replay,
         reporter: Reporter,
     ) -> None:
-        """Set the network and its training by `config`, but for the epochs, and the images by their two `places`."""
-        self.fabric, self.config, self.data, self.reporter = fabric, config, data, reporter
+        """Set the network and its training by `config`, but for the epochs, and the images by their two `places`.
+
+        Passes run through `replay`, whose recordings are let go.
+        """
+        self.fabric, self.config, self.data, self.replay, self.reporter = fabric, config, data, replay, reporter
         self.learned, self.judged = places[0], places[1][:_JUDGED]
 
     def __call__(self, genotype: Genotype, steps: int) -> float:
@@ -147,10 +151,11 @@ class Trial:
         config, data = self.config, self.data
         torch.manual_seed(seed_of("trial", config.seed))
         network = network_of(genotype, config, len(data.classes), data.images.shape[0], self.fabric.device)
-        optimizer, replay = sgd(network, config), Replay()
+        optimizer = sgd(network, config)
+        self.replay.forget()
         for step, (images, labels) in zip(range(steps), _halved(self._batches()), strict=False):
             set_lr(optimizer, cosine(config.lr, 0.0, step / steps))
-            training_step(self.fabric, network, optimizer, config, replay, images, labels)
+            training_step(self.fabric, network, optimizer, config, self.replay, images, labels)
             self.reporter.step()
         return accuracy(self.fabric, network, _halved(plain_batches(data.images, self.judged, 250, data.normalisation)))
 
