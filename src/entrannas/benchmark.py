@@ -4,7 +4,6 @@ The table is read only when all searches have ended, so that nothing can be tune
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from entrannas.drawing import save_plot
 from entrannas.errors import InputError
 from entrannas.genotype import Genotype, load_genotype
+from entrannas.memory import peak_memory
 from entrannas.methods import METHODS
 from entrannas.nasbench201 import DATASETS, SPACE, Table, check_there, load_table
 from entrannas.progress import Reporter
@@ -52,7 +52,7 @@ class Ended:
         epochs: it was to take.
         trials: whether it has held any.
         seconds: it took, those before an interruption included.
-        peak_memory_bytes: of the process that ended it: resident memory, or on CUDA what PyTorch allocated there.
+        peak_memory_bytes: of the process that ended it: resident memory, or on CUDA what PyTorch reserved there.
     """
 
     method: str
@@ -177,7 +177,8 @@ def _measured(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) 
     """Search, in this process alone, and keep its peak memory beside the result. It ends where its parent is killed."""
     Thread(target=_end_with_parent, daemon=True).start()
     search(config, run.path, resume=Run.find(run.path) is not None, reporter=reporter())
-    run.write_json(_PEAK, {"peak_memory_bytes": _peak_memory(config)})
+    device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    run.write_json(_PEAK, {"peak_memory_bytes": peak_memory(device)})
     ended = Ended.read(run)
     assert ended is not None
     return ended
@@ -188,15 +189,6 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)  # files are written whole, so this may happen at any time
-
-
-def _peak_memory(config: SearchConfig) -> int:
-    if config.device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    import resource  # not on every system
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _summary(searches: Sequence[Ended], table: Table) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from entrannas.flags import (
     flag,
 )
 from entrannas.genotype import PUBLISHED, Genotype, load_genotype
+from entrannas.memory import shortage
 from entrannas.networks import build_network
 from entrannas.progress import reporter
 from entrannas.runs import Run
@@ -364,9 +365,12 @@ def main() -> None:
     except InputError as error:
         code = _fail(str(error))
     except Exception as error:
-        if not hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
+        if lack := shortage(error):
+            code = _fail(f"{lack}: make room and try again")
+        elif hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
+            code = _fail(error.format_message())
+        else:
             raise
-        code = _fail(error.format_message())
     if code == _INTERRUPTED:
         print("entrannas: interrupted; --resume goes on after the last whole epoch or trial", file=sys.stderr)
     sys.exit(code)

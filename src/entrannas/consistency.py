@@ -11,6 +11,7 @@ from entrannas.data import load_images, ordered_batches, plain_batches
 from entrannas.drawing import save_plot
 from entrannas.genotype import Connection, Genotype
 from entrannas.learning import accuracy
+from entrannas.memory import MEASURE_WITH_LESS, enough_memory
 from entrannas.operations import NONE
 from entrannas.runtime import Device
 from entrannas.search import halves
@@ -70,13 +71,14 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
     genotype = opened.searcher.derive()
 
     accuracies = []
+    places = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
     for supernet in (opened.searcher.supernet, opened.transit_net()):
         network = Fixed(supernet, p, genotype)
-        places = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
-        opened.estimate_statistics(network, plain_batches(images, places, _BATCH, opened.data.normalisation))
-        accuracies.append(
-            accuracy(opened.fabric, network, ordered_batches(held_out, _BATCH, opened.data.normalisation))
-        )
+        for_statistics = plain_batches(images, places, _BATCH, opened.data.normalisation)
+        for_accuracy = ordered_batches(held_out, _BATCH, opened.data.normalisation)
+        with enough_memory(_BATCH, MEASURE_WITH_LESS):
+            opened.estimate_statistics(network, for_statistics)
+            accuracies.append(accuracy(opened.fabric, network, for_accuracy))
     result = Consistency(
         run=searched.path,
         supernet_accuracy=accuracies[0],

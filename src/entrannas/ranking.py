@@ -13,6 +13,7 @@ from entrannas.drawing import save_plot
 from entrannas.errors import InputError
 from entrannas.genotype import CellGenotype, Genotype, load_genotype
 from entrannas.learning import accuracy
+from entrannas.memory import MEASURE_WITH_LESS, enough_memory
 from entrannas.nasbench201 import SPACE, Table, check_there, load_table
 from entrannas.runtime import Device, generator
 from entrannas.search import halves
@@ -77,8 +78,9 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     measured = []
     for genotype in genotypes:
         network = Fixed(supernet, {}, genotype)
-        opened.estimate_statistics(network, for_statistics)
-        measured.append(accuracy(opened.fabric, network, for_accuracy))
+        with enough_memory(_BATCH, MEASURE_WITH_LESS):
+            opened.estimate_statistics(network, for_statistics)
+            measured.append(accuracy(opened.fabric, network, for_accuracy))
 
     trained = [accuracies.look_up(genotype)["cifar10"] for genotype in genotypes]
     result = Ranking(

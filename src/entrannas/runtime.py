@@ -27,6 +27,8 @@ def start(device: Device, precision: Precision) -> "Fabric":
         raise InputError("no CUDA device is visible to PyTorch: use --device cpu or --device auto")
     torch.backends.cudnn.deterministic = True  # a resumed run must retrace the one that was killed
     accelerator = "cuda" if available and device != "cpu" else "cpu"
+    if accelerator == "cuda":
+        torch.set_float32_matmul_precision("high")  # matrix products in TF32, as convolutions are by PyTorch's default
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     fabric.launch()
     return fabric

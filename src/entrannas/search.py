@@ -16,8 +16,10 @@ from entrannas.data import Augmentation, TrainingData, load_training_data, train
 from entrannas.drawing import save_pictures
 from entrannas.genotype import Connection, Genotype
 from entrannas.learning import Tally, cosine, set_lr
+from entrannas.memory import LEARN_WITH_LESS, enough_memory, peak_memory
 from entrannas.networks import SuperNet, build_network
 from entrannas.progress import Reporter
+from entrannas.replay import Replay
 from entrannas.runs import Run
 from entrannas.runtime import generator, seed_of, start
 from entrannas.schedules import alpha_epochs, alpha_rate, target, temperature
@@ -75,7 +77,7 @@ def search(
     data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
     run.begin("search", settings, fabric.device, data.summary())
 
-    searcher = build_searcher(fabric, config, data)
+    searcher = build_searcher(fabric, config, data, Replay(say=reporter.say))
     first, state = run.load_checkpoint()
     before = sum(line["seconds"] for line in [*run.metrics(), *held_trials(run)])
     if state:
@@ -88,7 +90,8 @@ def search(
 
     weights_half, alpha_half = halves(data.images.labels, config.seed)
     epochs = range(first, config.epochs if config.engines else 0)  # without an Engine-cell, nothing can be learned
-    with reporter.watch("search", epochs, max(1, len(weights_half) // config.batch_size)):
+    steps = max(1, len(weights_half) // config.batch_size)
+    with enough_memory(config.batch_size, LEARN_WITH_LESS), reporter.watch("search", epochs, steps):
         for epoch in epochs:
             metrics = _epoch(searcher, config, data, (weights_half, alpha_half), epoch, reporter)
             genotype = searcher.derive()
@@ -135,8 +138,10 @@ def _hold_trials(
     with torch.no_grad():
         closest = neighbours(derived, searcher.relax(), searcher.space)[: config.trials]
     common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
-    trial = Trial(searcher.fabric, trial_config(common | {"cells": config.trial_cells}), data, halves, reporter)
-    return compete(run, [derived, *closest], trial, config.trial_steps, reporter)
+    settings = trial_config(common | {"cells": config.trial_cells})
+    trial = Trial(searcher.fabric, settings, data, halves, searcher.replay, reporter)
+    with enough_memory(settings.batch_size, "choose fewer --trial-cells in a new run, or make room and --resume"):
+        return compete(run, [derived, *closest], trial, config.trial_steps, reporter)
 
 
 def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -153,11 +158,13 @@ def build_supernet(config: SearchConfig, data: TrainingData, engines: Sequence[i
     return SuperNet(space_of(config), engines, method.share_features, *size, method.partial)
 
 
-def build_searcher(fabric: "Fabric", config: SearchConfig, data: TrainingData) -> Searcher:
+def build_searcher(
+    fabric: "Fabric", config: SearchConfig, data: TrainingData, replay: Replay | None = None
+) -> Searcher:
     """Build what a search starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
     supernet = build_supernet(config, data, config.engines)
-    return Searcher(fabric, method_of(config), space_of(config), supernet, config.seed)
+    return Searcher(fabric, method_of(config), space_of(config), supernet, config.seed, replay)
 
 
 def _epoch(
@@ -212,6 +219,8 @@ def _epoch(
         "changes": changes,
         "revived": revived,
         **searcher.report(),
+        "passes": searcher.replay.passes(),
+        "peak_memory_bytes": peak_memory(searcher.fabric.device),
         "seconds": time.monotonic() - began,
     }
 

@@ -42,10 +42,11 @@ class Searcher:
         space: SearchSpace,
         supernet: SuperNet,
         seed: int,
+        replay: Replay | None = None,
     ) -> None:
         """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
 
-        Thresholds have a rate of their own and no weight decay, shares those of alpha.
+        Thresholds have a rate of their own and no weight decay, shares those of alpha. Passes run through `replay`.
         """
         self.fabric, self.method, self.space = fabric, method, space
         self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -65,7 +66,7 @@ class Searcher:
         if own:
             groups.append({"params": own, "weight_decay": 0.0})
         self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
-        self.replay = Replay()
+        self.replay = replay or Replay()
         self.initial = self.derive()
 
     def set_rates(self, alpha_lr: float, beta_lr: float) -> None:
@@ -166,6 +167,7 @@ class Searcher:
             return self._loss(*weights_batch, self.relax(), genotype)[0]
 
         variables = [*self.alpha.values(), *self.beta.values()]
+        self.replay.count(launched=4)  # at w, at w' and on either side of it
         gradients = unrolled_gradients(variables, self.weights_optimizer, weights_loss, alpha_loss)
         for variable, gradient in zip(variables, gradients, strict=True):
             variable.grad = gradient

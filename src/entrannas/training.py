@@ -35,6 +35,7 @@ from entrannas.data import (
 from entrannas.errors import InputError
 from entrannas.genotype import Genotype, load_genotype
 from entrannas.learning import Tally, cosine, descend, gradients_by, set_lr
+from entrannas.memory import LEARN_WITH_LESS, MEASURE_WITH_LESS, enough_memory, peak_memory
 from entrannas.networks import Network, build_network
 from entrannas.progress import Reporter
 from entrannas.replay import Replay
@@ -43,6 +44,8 @@ from entrannas.runtime import Device, generator, seed_of, start
 from entrannas.sources import open_source
 
 WEIGHTS = "weights.safetensors"
+
+_TESTED = 250  # images of a batch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -146,8 +149,9 @@ def train(
         reporter.say(kernels.WANTING)
     if config.data in TRAIN_PRESETS:
         reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
-    epochs, replay = range(first, config.epochs), Replay()
-    with reporter.watch("train", epochs, max(1, len(data.images) // config.batch_size)):
+    epochs, replay = range(first, config.epochs), Replay(say=reporter.say)
+    steps = max(1, len(data.images) // config.batch_size)
+    with enough_memory(config.batch_size, LEARN_WITH_LESS), reporter.watch("train", epochs, steps):
         for epoch in epochs:
             metrics = _epoch(fabric, network, optimizer, config, replay, data, epoch, reporter)
             run.log(metrics)
@@ -169,7 +173,7 @@ def _epoch(
     data: TrainingData,
     epoch: int,
     reporter: Reporter,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Take the steps of an epoch and return its metrics."""
     began = time.monotonic()
     torch.manual_seed(seed_of("epoch", config.seed, epoch))
@@ -194,6 +198,8 @@ def _epoch(
         "train_loss": train_loss,
         "train_accuracy": train_accuracy,
         "lr": lr,
+        "passes": replay.passes(),
+        "peak_memory_bytes": peak_memory(fabric.device),
         "seconds": time.monotonic() - began,
     }
 
@@ -225,7 +231,7 @@ def training_step(
                 total = loss + config.auxiliary * extra
         return loss.detach(), logits.detach(), *gradients_by(list(network.parameters()), total, fabric)
 
-    loss, logits, *gradients = replay(network.drop_path, run, images, labels)
+    loss, logits, *gradients = replay(network.drops, run, images, labels)
     descend(optimizer, gradients)
     return loss.clone(), logits.clone()
 
@@ -272,9 +278,10 @@ def network_of(genotype: Genotype, config: TrainConfig, classes: int, channels: 
 def _test(run: Run, fabric: "Fabric", network: Network, images: Images, normalisation: Normalisation) -> TrainResult:
     network.eval()
     tally = Tally()
-    for batch, labels in ordered_batches(images, 250, normalisation):
-        with fabric.autocast():
-            logits = network(batch)
-            tally.add(F.cross_entropy(logits, labels), logits, labels)
+    with enough_memory(_TESTED, MEASURE_WITH_LESS):
+        for batch, labels in ordered_batches(images, _TESTED, normalisation):
+            with fabric.autocast():
+                logits = network(batch)
+                tally.add(F.cross_entropy(logits, labels), logits, labels)
     loss, accuracy = tally.result()
     return TrainResult(run.path, accuracy, loss, **asdict(cost(network, images.shape)))
