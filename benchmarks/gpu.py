@@ -1,7 +1,8 @@
-"""All that is measured on a GPU: the benchmarks of a step, and a whole search on CIFAR-10 by the protocol.
+"""All that is measured on a GPU: what breaks most easily, the benchmarks of a step, a whole search by the protocol.
 
 It can be stopped at any time and started again: what has been measured is kept in --out, and the search goes on after
 its last whole epoch. After --minutes it stops by itself, and says so. `gpu.json` in --out has what was measured.
+The exit code is 1 if a part fails: the first, `recordings.py`, does if a run takes more memory than it may.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def main() -> int:
     search = options.out / "search"
     resume = ["--resume"] if (search / "config.json").exists() else []
     commands: dict[str, list[object]] = {
+        "recordings": [sys.executable, HERE / "recordings.py", options.data],
         "search_step": [sys.executable, HERE / "search_step.py"],
         "train_step": [sys.executable, HERE / "train_step.py"],
         "search": [COMMAND, "search", options.data, "--out", search, *resume],
