@@ -17,9 +17,9 @@ import torch
 from datasets import load_dataset
 
 import entrannas
-from entrannas.methods import METHODS, every_cell, last_of_each_kind
-from entrannas.networks import cell_kinds
-from entrannas.runs import Run
+from entrannas.networks.stacks import cell_kinds
+from entrannas.runs.run import Run
+from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
 METHODS["entrannas-restless"] = replace(METHODS["entrannas"], alpha_schedule="constant")

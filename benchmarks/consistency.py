@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 import entrannas
-from entrannas.runs import Run
+from entrannas.runs.run import Run
 
 METHODS = ("entrannas", "entrannas-dst", "darts")
 

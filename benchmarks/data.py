@@ -15,12 +15,12 @@ import time
 
 import torch
 
-from entrannas.data import Augmentation, load_training_data, training_batches
-from entrannas.methods import METHODS
-from entrannas.networks import SuperNet, cell_kinds
-from entrannas.runtime import generator, start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES
+from entrannas.architecture.spaces import SPACES
+from entrannas.data.images import Augmentation, load_training_data, training_batches
+from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.runtime.device import generator, start
+from entrannas.searching.methods import METHODS
+from entrannas.searching.searcher import Searcher
 
 LOAD = "import sys, torch\nfrom entrannas.data import load_training_data\n"
 LOAD += "load_training_data(sys.argv[1], None, None, 0, torch.device('cpu'))"

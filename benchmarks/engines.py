@@ -13,11 +13,11 @@ from functools import partial
 import torch
 from measuring import parser, record, saved_bytes, seconds
 
-from entrannas.methods import METHODS, every_cell, last_of_each_kind, no_cell
-from entrannas.networks import SuperNet, cell_kinds
-from entrannas.runtime import start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES
+from entrannas.architecture.spaces import SPACES
+from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.runtime.device import start
+from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind, no_cell
+from entrannas.searching.searcher import Searcher
 
 
 def first_of_each_kind(kinds: tuple[str, ...]) -> tuple[int, ...]:

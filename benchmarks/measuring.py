@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from entrannas.replay import Replay
+from entrannas.runtime.replay import Replay
 
 Step = Callable[[], object]
 

@@ -19,14 +19,14 @@ from pathlib import Path
 import torch
 from measuring import Step, peak_bytes
 
-from entrannas.genotype import load_genotype
-from entrannas.methods import METHODS
-from entrannas.networks import SuperNet, build_network, cell_kinds
-from entrannas.replay import Replay
-from entrannas.runtime import start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES
-from entrannas.training import TrainConfig, sgd, training_step
+from entrannas.architecture.genotype import load_genotype
+from entrannas.architecture.spaces import SPACES
+from entrannas.networks.stacks import SuperNet, build_network, cell_kinds
+from entrannas.runtime.device import start
+from entrannas.runtime.replay import Replay
+from entrannas.searching.methods import METHODS
+from entrannas.searching.searcher import Searcher
+from entrannas.training.loop import TrainConfig, sgd, training_step
 
 BOUND = 2.3
 COMMAND = Path(sys.executable).with_name("entrannas")

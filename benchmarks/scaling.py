@@ -22,13 +22,13 @@ import torch
 from matplotlib.figure import Figure
 from measuring import record, saved_bytes, seconds
 
+from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
+from entrannas.architecture.spaces import SPACES
 from entrannas.files import write_whole
-from entrannas.genotype import CellGenotype, Connection, Genotype
-from entrannas.methods import METHODS, last_of_each_kind
-from entrannas.networks import SuperNet, cell_kinds
-from entrannas.runtime import start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES
+from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.runtime.device import start
+from entrannas.searching.methods import METHODS, last_of_each_kind
+from entrannas.searching.searcher import Searcher
 
 CANDIDATES = SPACES["darts-extended"].operations
 BASE = {"cells": 8, "channels": 8, "nodes": 4, "operations": 7, "engines": 2}

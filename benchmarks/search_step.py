@@ -27,12 +27,12 @@ import torch
 from measuring import multiply_adds, parser, peak_bytes, record, saved_bytes, seconds
 from torch import Tensor
 
-from entrannas.genotype import Genotype
-from entrannas.methods import METHODS, Method, no_cell
-from entrannas.networks import SuperNet, cell_kinds
-from entrannas.runtime import start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES, SearchSpace
+from entrannas.architecture.genotype import Genotype
+from entrannas.architecture.spaces import SPACES, SearchSpace
+from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.runtime.device import start
+from entrannas.searching.methods import METHODS, Method, no_cell
+from entrannas.searching.searcher import Searcher
 
 SPACE = SPACES["darts"]
 
@@ -46,7 +46,7 @@ class PlainSearcher(Searcher):
     """Contiguous tensors, and all gradients in the alpha step."""
 
     def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor]:
-        with patch("entrannas.cells.mixture", summed):
+        with patch("entrannas.networks.cells.mixture", summed):
             return super()._loss(*arguments)
 
     def alpha_step(

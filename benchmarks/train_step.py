@@ -15,11 +15,11 @@ from functools import partial
 import torch
 from measuring import parser, record, saved_bytes, seconds
 
-from entrannas.genotype import load_genotype
-from entrannas.networks import build_network
-from entrannas.replay import Replay
-from entrannas.runtime import start
-from entrannas.training import TrainConfig, training_step
+from entrannas.architecture.genotype import load_genotype
+from entrannas.networks.stacks import build_network
+from entrannas.runtime.device import start
+from entrannas.runtime.replay import Replay
+from entrannas.training.loop import TrainConfig, training_step
 
 
 def main() -> None:

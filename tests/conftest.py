@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from entrannas.nasbench201 import DATASETS, architectures
+from entrannas.analysis.nasbench201 import DATASETS, architectures
 
 Rows = list[list[str]]
 

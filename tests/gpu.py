@@ -45,7 +45,7 @@ class Gpu:
         self.streams: list[Stream] = []
         self.pools: list[Any] = []
         self.graphs: list[Graph] = []
-        monkeypatch.setattr("entrannas.replay.on_gpu", lambda x: True)
+        monkeypatch.setattr("entrannas.runtime.replay.on_gpu", lambda x: True)
         for name in ("Stream", "MemPool", "CUDAGraph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, f"make_{name.lower()}"))
         monkeypatch.setattr(torch.cuda, "current_stream", lambda: self.stream)

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from entrannas.cells import Cell, EngineCell, PartialEngineCell, SearchCell, TransitCell
-from entrannas.derivation import nonzero, strongest
-from entrannas.genotype import load_genotype
-from entrannas.relaxation import edge_softmax, normalised_edge_softmax, thresholded_node_softmax
-from entrannas.spaces import SPACES, SearchSpace
+from entrannas.architecture.genotype import load_genotype
+from entrannas.architecture.spaces import SPACES, SearchSpace
+from entrannas.networks.cells import Cell, EngineCell, PartialEngineCell, SearchCell, TransitCell
+from entrannas.searching.derivation import nonzero, strongest
+from entrannas.searching.relaxation import edge_softmax, normalised_edge_softmax, thresholded_node_softmax
 
 from .test_relaxation import alphas, thresholded
 

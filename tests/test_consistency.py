@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from entrannas.consistency import Consistency, draw, dropped_mass
-from entrannas.derivation import nonzero, strongest
-from entrannas.genotype import Genotype
-from entrannas.spaces import SPACES, search_space
+from entrannas.analysis.gap import Consistency, draw, dropped_mass
+from entrannas.architecture.genotype import Genotype
+from entrannas.architecture.spaces import SPACES, search_space
+from entrannas.searching.derivation import nonzero, strongest
 
 DARTS = SPACES["darts"]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from entrannas import data as data_module
-from entrannas.data import (
+from entrannas.data.images import (
     Augmentation,
     Images,
     Normalisation,
@@ -22,9 +22,9 @@ from entrannas.data import (
     survey,
     training_batches,
 )
+from entrannas.data.sources import balanced_order, open_source
 from entrannas.errors import InputError
-from entrannas.runtime import generator
-from entrannas.sources import balanced_order, open_source
+from entrannas.runtime.device import generator
 
 CPU = torch.device("cpu")
 

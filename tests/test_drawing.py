@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path as Outline
 
-from entrannas.drawing import draw_cell, render_cell
-from entrannas.genotype import CellGenotype, Connection, load_genotype
+from entrannas.architecture.drawing import draw_cell, render_cell
+from entrannas.architecture.genotype import CellGenotype, Connection, load_genotype
 
 OPERATIONS = ["max_pool_3x3", "skip_connect", "sep_conv_5x5", "dil_conv_3x3", "conv_7x1_1x7", "$none"]
 MIXED = CellGenotype(

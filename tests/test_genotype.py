@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrannas.architecture.genotype import PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
 from entrannas.errors import InputError
-from entrannas.genotype import PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
 
 operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
 

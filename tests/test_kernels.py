@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from entrannas import kernels
-from entrannas.genotype import load_genotype
+from entrannas.architecture.genotype import load_genotype
 from entrannas.kernels.mixture import mixture
-from entrannas.networks import build_network
-from entrannas.operations import BatchNorm2d, MaxPool2d, ReluDepthwise
+from entrannas.networks.operations import BatchNorm2d, MaxPool2d, ReluDepthwise
+from entrannas.networks.stacks import build_network
 
 pytestmark = pytest.mark.skipif(kernels.loops() is None, reason="no C compiler here")
 

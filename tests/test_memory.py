@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from entrannas.cli import main
+from entrannas.architecture.genotype import load_genotype
+from entrannas.cli.application import main
 from entrannas.errors import InputError
-from entrannas.genotype import load_genotype
-from entrannas.memory import enough_memory
-from entrannas.progress import Reporter
-from entrannas.search import search
-from entrannas.search_config import SearchConfig
-from entrannas.training import TrainConfig, train
+from entrannas.runs.progress import Reporter
+from entrannas.runtime.memory import enough_memory
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import search
+from entrannas.training.loop import TrainConfig, train
 
 from .gpu import Gpu, Graph
 
@@ -137,7 +137,7 @@ def test_a_pass_that_does_not_fit_is_one_line_and_the_run_goes_on_from_its_check
     whole, out, passes = undisturbed[run], tmp_path / "out", []
     with pytest.MonkeyPatch.context() as patch:
         Gpu(patch)
-        patch.setattr("entrannas.replay.on_gpu", lambda x: False)
+        patch.setattr("entrannas.runtime.replay.on_gpu", lambda x: False)
         plain = torch.nn.functional.cross_entropy
 
         def tight(*arguments: Any, **options: Any) -> Any:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from entrannas.analysis.nasbench201 import DATASETS, architectures, load_table
+from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
-from entrannas.genotype import load_genotype
-from entrannas.nasbench201 import DATASETS, architectures, load_table
 
 from .conftest import Rows, write_table
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from entrannas.cost import Cost, cost
+from entrannas.architecture.genotype import Genotype, load_genotype
 from entrannas.errors import InputError
-from entrannas.genotype import Genotype, load_genotype
-from entrannas.networks import Network, Stem, build_network, cell_kinds
+from entrannas.networks.costs import Cost, cost
+from entrannas.networks.stacks import Network, Stem, build_network, cell_kinds
 
 from .test_genotype import genotypes
 
@@ -87,7 +87,7 @@ def test_unknown_operation_is_named() -> None:
 
 
 def test_drop_path_masks_whole_feature_maps() -> None:
-    from entrannas.cells import _drop_path
+    from entrannas.networks.cells import _drop_path
 
     torch.manual_seed(0)
     dropped = _drop_path(torch.ones(2000, 3, 2, 2), torch.tensor(0.75))

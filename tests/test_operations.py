@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from entrannas.operations import OPERATIONS, Conv2d, FactorizedReduce
+from entrannas.networks.operations import OPERATIONS, Conv2d, FactorizedReduce
 
 names = st.sampled_from(sorted(OPERATIONS))
 

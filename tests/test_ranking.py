@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from entrannas.analysis.nasbench201 import DATASETS, Table, architectures
+from entrannas.analysis.ranking import Ranking, correlations, draw, reaches_output, sample
+from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
-from entrannas.genotype import load_genotype
-from entrannas.nasbench201 import DATASETS, Table, architectures
-from entrannas.ranking import Ranking, correlations, draw, reaches_output, sample
 
 
 @pytest.fixture(scope="module")

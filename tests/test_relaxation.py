@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrannas.derivation import nonzero, strongest, strongest_or_none
-from entrannas.genotype import Connection
-from entrannas.relaxation import (
+from entrannas.architecture.genotype import Connection
+from entrannas.architecture.spaces import SPACES, SearchSpace, search_space
+from entrannas.searching.derivation import nonzero, strongest, strongest_or_none
+from entrannas.searching.relaxation import (
     edge_softmax,
     entropy,
     gumbel_one_hot,
@@ -18,7 +19,6 @@ from entrannas.relaxation import (
     thresholded_node_softmax,
     untempered_edge_softmax,
 )
-from entrannas.spaces import SPACES, SearchSpace, search_space
 
 DARTS, NASBENCH = SPACES["darts"], SPACES["nasbench201"]
 Relaxation = Callable[[Tensor, Tensor, float, SearchSpace], Tensor]

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrannas.genotype import Genotype, load_genotype
-from entrannas.methods import METHODS
-from entrannas.networks import SuperNet, build_network, cell_kinds
-from entrannas.replay import Replay
-from entrannas.runtime import start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES
-from entrannas.training import TrainConfig, training_step
+from entrannas.architecture.genotype import Genotype, load_genotype
+from entrannas.architecture.spaces import SPACES
+from entrannas.networks.stacks import SuperNet, build_network, cell_kinds
+from entrannas.runtime.device import start
+from entrannas.runtime.replay import Replay
+from entrannas.searching.methods import METHODS
+from entrannas.searching.searcher import Searcher
+from entrannas.training.loop import TrainConfig, training_step
 
 from .gpu import Block, Gpu
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrannas.data import DataSummary, Normalisation
+from entrannas.data.images import DataSummary, Normalisation
 from entrannas.errors import InputError
 from entrannas.files import write_whole
-from entrannas.runs import (
+from entrannas.runs.run import (
     CHECKPOINT,
     Run,
     load_module_state,

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrannas.architecture.spaces import SPACES
 from entrannas.errors import InputError
-from entrannas.methods import METHODS
-from entrannas.schedules import alpha_epochs, alpha_rate, target
-from entrannas.search import search
-from entrannas.search_config import SearchConfig
-from entrannas.spaces import SPACES
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import search
+from entrannas.searching.methods import METHODS
+from entrannas.searching.schedules import alpha_epochs, alpha_rate, target
 
 SPACE = SPACES["darts"].without_none()
 EVERYTHING = 14 * 7 / 4

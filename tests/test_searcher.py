@@ -3,11 +3,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from entrannas.methods import METHODS, last_of_each_kind
-from entrannas.networks import SuperNet, cell_kinds
-from entrannas.runtime import start
-from entrannas.searcher import Searcher
-from entrannas.spaces import SPACES, SearchSpace
+from entrannas.architecture.spaces import SPACES, SearchSpace
+from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.runtime.device import start
+from entrannas.searching.methods import METHODS, last_of_each_kind
+from entrannas.searching.searcher import Searcher
 
 DARTS = SPACES["darts"]
 LEARNING = [name for name, row in METHODS.items() if row.engines(cell_kinds(5))]
@@ -114,7 +114,7 @@ def test_alpha_gradient_is_that_of_the_whole_graph() -> None:
 
 def test_unrolled_alpha_gradient_is_that_through_a_step_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against autograd through w', which DARTS approximates, with a difference too small to cross the kinks of ReLU."""
-    monkeypatch.setattr("entrannas.unrolled.RADIUS", 1e-6)
+    monkeypatch.setattr("entrannas.searching.unrolled.RADIUS", 1e-6)
     searcher = _searcher("darts-2nd", cells=3)
     searcher.supernet.double()
     searcher.alpha.double()

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrannas.configuration import Configuration
 from entrannas.errors import InputError
-from entrannas.learning import cosine
-from entrannas.methods import METHODS
-from entrannas.schedules import alpha_rate
-from entrannas.search_config import SearchConfig
-from entrannas.training import TrainConfig, learning_rate
+from entrannas.runs.configuration import Configuration
+from entrannas.runtime.learning import cosine
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.methods import METHODS
+from entrannas.searching.schedules import alpha_rate
+from entrannas.training.loop import TrainConfig, learning_rate
 
 
 def test_search_defaults_are_the_protocol() -> None:

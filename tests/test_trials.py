@@ -6,19 +6,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrannas.data import load_training_data
-from entrannas.derivation import strongest
+from entrannas.architecture.genotype import CellGenotype, Connection, Genotype, load_genotype
+from entrannas.architecture.spaces import SPACES
+from entrannas.data.images import load_training_data
 from entrannas.errors import InputError
-from entrannas.genotype import CellGenotype, Connection, Genotype, load_genotype
-from entrannas.operations import NONE
-from entrannas.progress import Reporter
-from entrannas.replay import Replay
-from entrannas.runs import Run
-from entrannas.runtime import start
-from entrannas.search import halves
-from entrannas.search_config import SearchConfig
-from entrannas.spaces import SPACES
-from entrannas.trials import Trial, compete, held_trials, neighbours, trial_config
+from entrannas.networks.operations import NONE
+from entrannas.runs.progress import Reporter
+from entrannas.runs.run import Run
+from entrannas.runtime.device import start
+from entrannas.runtime.replay import Replay
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.derivation import strongest
+from entrannas.searching.loop import halves
+from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
 
 
 def _derived(name: str, seed: int) -> tuple[Genotype, dict[str, torch.Tensor]]:

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.unrolled import unrolled_gradients
+from entrannas.searching.unrolled import unrolled_gradients
 
 
 def test_gradient_on_a_quadratic_is_exact() -> None:

@@ -7,14 +7,14 @@ trained = entrannas.train(found.genotype, entrannas.TrainConfig(data="my-images"
 print(trained.test_accuracy)
 """
 
-from entrannas.consistency import Consistency, consistency
-from entrannas.cost import Cost, cost
+from entrannas.analysis.gap import Consistency, consistency
+from entrannas.architecture.genotype import CellGenotype, Connection, Genotype, load_genotype
 from entrannas.errors import InputError
-from entrannas.genotype import CellGenotype, Connection, Genotype, load_genotype
-from entrannas.networks import Network, build_network
-from entrannas.search import SearchResult, search
-from entrannas.search_config import SearchConfig
-from entrannas.training import TrainConfig, TrainResult, evaluate, train
+from entrannas.networks.costs import Cost, cost
+from entrannas.networks.stacks import Network, build_network
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import SearchResult, search
+from entrannas.training.loop import TrainConfig, TrainResult, evaluate, train
 
 __all__ = [
     "CellGenotype",

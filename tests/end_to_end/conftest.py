@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from entrannas.cli import main
+from entrannas.cli.application import main
 
 COMMAND = [str(Path(sys.executable).with_name("entrannas"))]
 

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors import safe_open
 
 import entrannas as library
-from entrannas.cli import main
+from entrannas.cli.application import main
 
 from .conftest import Entrannas
 

@@ -1,0 +1,235 @@
+"""The benchmark: searches in NAS-Bench-201's space, each in a process of its own, judged by the table's accuracies.
+
+The table is read only when all searches have ended, so that nothing can be tuned on it.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from statistics import fmean, stdev
+from threading import Thread
+from typing import Any, Literal
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from entrannas.analysis.nasbench201 import DATASETS, SPACE, Table, check_there, load_table
+from entrannas.architecture.drawing import save_plot
+from entrannas.architecture.genotype import Genotype, load_genotype
+from entrannas.errors import InputError
+from entrannas.runs.progress import Reporter
+from entrannas.runs.run import Run
+from entrannas.runtime.memory import peak_memory
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import search
+from entrannas.searching.methods import METHODS
+
+Budget = Literal["small", "full"]
+BUDGETS: dict[Budget, dict[str, Any]] = {
+    # Two cores, minutes a search.
+    "small": {"cells": 3, "channels": 8, "batch_size": 128, "epochs": 8, "subset": 25_000},
+    # The benchmark's own stack, and the search of its authors: Dong and Yang, ICLR 2020.
+    "full": {"cells": 15, "channels": 16, "batch_size": 64, "epochs": 50},
+}
+
+_PEAK = "peak_memory.json"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A search that has ended.
+
+    Attributes:
+        method: its method.
+        seed: its seed.
+        genotype: what it found: what it derived, or what won the trials.
+        history: what it derived after each epoch; empty for a method that learns nothing.
+        epochs: it was to take.
+        trials: whether it has held any.
+        seconds: it took, those before an interruption included.
+        peak_memory_bytes: of the process that ended it: resident memory, or on CUDA what PyTorch reserved there.
+    """
+
+    method: str
+    seed: int
+    genotype: Genotype
+    history: tuple[Genotype, ...]
+    epochs: int
+    trials: bool
+    seconds: float
+    peak_memory_bytes: int
+
+    @classmethod
+    def read(cls, run: Run) -> "Ended | None":
+        """Read a run directory of the benchmark; None if its search has not ended."""
+        if not all((run.path / name).exists() for name in ("result.json", _PEAK)):
+            return None
+        config = run.read_json("config.json")
+        return cls(
+            method=config["method"],
+            seed=config["seed"],
+            genotype=load_genotype(run.path),
+            history=tuple(load_genotype(line["genotype"]) for line in run.metrics()),
+            epochs=config["epochs"],
+            trials=config["trials"] > 0,
+            seconds=run.read_json("result.json")["seconds"],
+            peak_memory_bytes=run.read_json(_PEAK)["peak_memory_bytes"],
+        )
+
+
+def benchmark(
+    table: str | Path,
+    methods: Sequence[str],
+    seeds: Iterable[int],
+    settings: Mapping[str, Any],
+    out: str | Path,
+    resume: bool = False,
+    reporter: Callable[[], Reporter] = Reporter,
+) -> dict[str, Any]:
+    """Search by each method with each seed, look up what was derived, and leave `bench.json`, `.svg` and `.png`.
+
+    Args:
+        table: a CSV with the benchmark's accuracies, see `nasbench201.load_table`.
+        methods: rows of `METHODS` that keep one operation an edge.
+        seeds: of the searches.
+        settings: of all searches, for `SearchConfig`; `BUDGETS` has two sets.
+        out: a directory, new or empty; the searches' run directories are in it, METHOD-SEED.
+        resume: keep the searches in `out` that have ended, and go on with the others.
+        reporter: makes what is told of the progress, in the process of each search.
+
+    Returns:
+        What `bench.json` holds: by method the accuracies in percent, seconds, and bytes; and the table's best and mean.
+
+    Raises:
+        InputError: something of this cannot be used; searches that have ended are kept.
+    """
+    check_there(table)
+    configs = _configs(methods, seeds, settings)
+    runs = _claim(Path(out), configs, resume)
+    ended = [_search(run, config, reporter) for run, config in zip(runs, configs, strict=True)]
+
+    accuracies = load_table(table)
+    result = {
+        "methods": {
+            method: _summary([one for one in ended if one.method == method], accuracies)
+            for method in dict.fromkeys(methods)
+        },
+        "optimum": accuracies.best(),
+        "random_mean": accuracies.mean(),
+        "settings": dict(settings),
+    }
+    whole = Run(Path(out))
+    whole.write_json("bench.json", result)
+    save_plot(draw(ended, accuracies), whole.path, "bench")
+    return result
+
+
+def _configs(methods: Sequence[str], seeds: Iterable[int], settings: Mapping[str, Any]) -> list[SearchConfig]:
+    """Resolve the searches, seed by seed, so that a drift of the machine meets all methods alike."""
+    for method in methods:
+        if method not in METHODS:
+            raise InputError(f"there is no method {method!r}, but {', '.join(METHODS)}")
+        if METHODS[method].thresholds:
+            raise InputError(
+                f"method {method} may keep several operations on an edge, the table holds one: leave it out"
+            )
+    return [
+        SearchConfig.resolve({**settings, "space": SPACE, "method": method, "seed": seed})
+        for seed in seeds
+        for method in dict.fromkeys(methods)
+    ]
+
+
+def _claim(out: Path, configs: Sequence[SearchConfig], resume: bool) -> list[Run]:
+    """Find the directory of each search; what is there already must be the same search."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: choose another --out")
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty: choose another --out, or keep what it holds by --resume")
+    runs = []
+    for config in configs:
+        path = out / f"{config.method}-{config.seed}"
+        there = Run.find(path) is not None
+        runs.append(Run.claim(path, "search", config.data, config.model_dump(mode="json"), resume=there))
+    return runs
+
+
+def _search(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) -> Ended:
+    """Take a search to its end in a process of its own, unless it is there."""
+    ended = Ended.read(run)
+    if ended is None:
+        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+            try:
+                ended = process.submit(_measured, run, config, reporter).result()
+            except BrokenProcessPool:
+                raise InputError(
+                    f"the search in {run.path} was killed, perhaps for lack of memory: see to it, then --resume"
+                ) from None
+    return ended
+
+
+def _measured(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) -> Ended:
+    """Search, in this process alone, and keep its peak memory beside the result. It ends where its parent is killed."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    search(config, run.path, resume=Run.find(run.path) is not None, reporter=reporter())
+    device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    run.write_json(_PEAK, {"peak_memory_bytes": peak_memory(device)})
+    ended = Ended.read(run)
+    assert ended is not None
+    return ended
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # files are written whole, so this may happen at any time
+
+
+def _summary(searches: Sequence[Ended], table: Table) -> dict[str, Any]:
+    """Sum the searches of a method up; the standard deviation is the sample's, 0 for one seed."""
+    summary: dict[str, Any] = _accuracies([one.genotype for one in searches], table)
+    if all(one.trials and one.history for one in searches):
+        summary["before_trials"] = _accuracies([one.history[-1] for one in searches], table)
+    summary["seconds"] = fmean(one.seconds for one in searches)
+    summary["peak_memory_bytes"] = max(one.peak_memory_bytes for one in searches)
+    summary["genotypes"] = {str(one.seed): one.genotype.to_text() for one in searches}
+    return summary
+
+
+def _accuracies(genotypes: Sequence[Genotype], table: Table) -> dict[str, dict[str, float]]:
+    accuracies = {}
+    for name in DATASETS:
+        values = [table.look_up(genotype)[name] for genotype in genotypes]
+        spread = stdev(values) if len(values) > 1 else 0.0
+        accuracies[name] = {"mean": fmean(values), "std": spread, "worst": min(values)}
+    return accuracies
+
+
+def draw(searches: Sequence[Ended], table: Table) -> Figure:
+    """Draw the CIFAR-10 accuracy of what is derived over the epochs: a colour a method, a line a seed.
+
+    Where a search has held trials, its line goes on to what they found.
+    """
+    figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    colours = {method: f"C{i}" for i, method in enumerate(dict.fromkeys(one.method for one in searches))}
+    for one in searches:
+        history = one.history or (one.genotype,) * one.epochs  # what learns nothing stays as it was drawn
+        found = (*history, one.genotype) if one.trials else history
+        values = [table.look_up(genotype)["cifar10"] for genotype in found]
+        axes.plot(range(1, len(values) + 1), values, marker=".", color=colours[one.method])
+    for method, colour in colours.items():
+        axes.plot([], label=method, color=colour)
+    axes.axhline(table.best()["cifar10"], color="#858585", linestyle="--", label="the table's best")
+    axes.axhline(table.mean()["cifar10"], color="#858585", linestyle=":", label="the table's mean")
+    label = "epoch, and trials" if any(one.trials for one in searches) else "epoch"
+    axes.set(xlabel=label, ylabel="CIFAR-10 test accuracy, %", title="what is derived, trained for 200 epochs")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside right upper")
+    return figure

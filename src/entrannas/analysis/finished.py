@@ -1,0 +1,95 @@
+"""A finished search, opened again: its super-net measured as it is, or restricted to one architecture."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from entrannas.architecture.genotype import Genotype
+from entrannas.data.images import TrainingData, load_training_data
+from entrannas.errors import InputError
+from entrannas.networks.stacks import SuperNet
+from entrannas.runs.run import CHECKPOINT, Run, load_tensors
+from entrannas.runtime.device import Device, start
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import build_searcher, build_supernet
+from entrannas.searching.methods import METHODS
+from entrannas.searching.schedules import temperature
+from entrannas.searching.searcher import Searcher
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+"""Normalised images and labels, on the device."""
+
+
+def finished_search(path: str | Path) -> tuple[Run, SearchConfig]:
+    """Find a search that has trained a super-net to its end.
+
+    Raises:
+        InputError: no search there, not ended, or of a method without a super-net or with partial channels.
+    """
+    run = Run.open(Path(path), "search")
+    config = SearchConfig.resolve(run.read_json("config.json"))
+    if not config.engines:
+        raise InputError(f"{path} has no super-net to compare with: its method, {config.method}, trains none")
+    if METHODS[config.method].partial > 1:
+        raise InputError(
+            f"{path} has operations of partial channels, which no derived network has: see {config.method}"
+        )
+    if len(run.metrics()) < config.epochs:
+        raise InputError(f"{path} has not ended: go on with it first, entrannas search --out {path} --resume")
+    return run, config
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a finished search has learned, and the images that it learned from."""
+
+    fabric: "Fabric"
+    config: SearchConfig
+    data: TrainingData
+    searcher: Searcher
+
+    @classmethod
+    def load(cls, run: Run, config: SearchConfig, device: Device) -> "Searched":
+        """Load the images, the weights, and alpha at the temperature of the last epoch.
+
+        Raises:
+            InputError: the data or the checkpoint cannot be read.
+        """
+        fabric = start(device, config.precision)
+        data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
+        searcher = build_searcher(fabric, config, data)
+        searcher.load_state(load_tensors(run.path / CHECKPOINT)[1])
+        searcher.tau = temperature(config, config.epochs - 1)
+        return cls(fabric, config, data, searcher)
+
+    def transit_net(self) -> SuperNet:
+        """Return the super-net with a Transit-cell in the place of each Engine-cell, and with the same weights."""
+        supernet = build_supernet(self.config, self.data, engines=())
+        supernet.load_state_dict(self.searcher.supernet.state_dict())
+        return supernet.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+    def estimate_statistics(self, network: nn.Module, batches: Batches) -> None:
+        """Set batch norm's statistics to the averages over the batches."""
+        with self.fabric.autocast():
+            update_bn((images for images, _ in batches), network)
+
+
+class Fixed(nn.Module):
+    """A super-net with its connection weights and its genotype: a map from images to logits."""
+
+    def __init__(self, supernet: SuperNet, p: dict[str, Tensor], genotype: Genotype) -> None:
+        super().__init__()
+        self.supernet, self.p, self.genotype = supernet, p, genotype
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [batch, num_classes] from [batch, channels, height, width]."""
+        logits: Tensor = self.supernet(images, self.p, self.genotype)
+        return logits

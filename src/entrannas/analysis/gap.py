@@ -1,0 +1,119 @@
+"""Consistency: how far a super-net is from the network that it derives."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entrannas.analysis.finished import Fixed, Searched, finished_search
+from entrannas.architecture.drawing import save_plot
+from entrannas.architecture.genotype import Connection, Genotype
+from entrannas.architecture.spaces import SearchSpace
+from entrannas.data.images import load_images, ordered_batches, plain_batches
+from entrannas.data.sources import open_source
+from entrannas.networks.operations import NONE
+from entrannas.runtime.device import Device
+from entrannas.runtime.learning import accuracy
+from entrannas.runtime.memory import MEASURE_WITH_LESS, enough_memory
+from entrannas.searching.loop import halves
+
+_BATCH = 250
+_FOR_STATISTICS = 5000
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How far a super-net is from the network that it derives.
+
+    Attributes:
+        run: the run directory of the search.
+        supernet_accuracy: of the super-net as it was searched, from 0 to 1, on held-out images.
+        derived_accuracy: of the network of its genotype with the super-net's weights, without any training.
+        gap: the first less the second.
+        dropped_mass: the fraction of the connection weights in the Engine-cells that lies on connections that the
+            derivation drops.
+        changes: by epoch, the steps that changed the derived genotype.
+    """
+
+    run: Path
+    supernet_accuracy: float
+    derived_accuracy: float
+    gap: float
+    dropped_mass: float
+    changes: tuple[int, ...]
+
+
+def consistency(run: str | Path, data: str | None = None, device: Device = "auto") -> Consistency:
+    """Measure a finished search, and leave `consistency.json`, `.svg` and `.png` in its directory.
+
+    The derived network is the stack of the super-net with a Transit-cell in the place of each Engine-cell, and with the
+    same weights. Batch norm statistics of both are re-estimated on the same training images. The super-net of a method
+    that draws its weights in each step is measured with those of the relaxation, which the derivation goes by.
+
+    Args:
+        run: the directory that `search` left.
+        data: a source with the same classes, whose test images are used; by default the one that was searched on.
+        device: where to compute.
+
+    Raises:
+        InputError: no search there that has trained a super-net, one of partial channels, or data of other classes.
+    """
+    searched, config = finished_search(run)
+    source = open_source(data or config.data)
+    searched.check_classes(source.classes, data)
+    opened = Searched.load(searched, config, device)
+    images = opened.data.images
+    held_out = load_images(source.test, images.shape, opened.fabric.device)
+    with torch.no_grad():
+        p = opened.searcher.relax()
+    genotype = opened.searcher.derive()
+
+    accuracies = []
+    places = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
+    for supernet in (opened.searcher.supernet, opened.transit_net()):
+        network = Fixed(supernet, p, genotype)
+        for_statistics = plain_batches(images, places, _BATCH, opened.data.normalisation)
+        for_accuracy = ordered_batches(held_out, _BATCH, opened.data.normalisation)
+        with enough_memory(_BATCH, MEASURE_WITH_LESS):
+            opened.estimate_statistics(network, for_statistics)
+            accuracies.append(accuracy(opened.fabric, network, for_accuracy))
+    result = Consistency(
+        run=searched.path,
+        supernet_accuracy=accuracies[0],
+        derived_accuracy=accuracies[1],
+        gap=accuracies[0] - accuracies[1],
+        dropped_mass=dropped_mass(p, genotype, opened.searcher.space),
+        changes=tuple(line["changes"] for line in searched.metrics()),
+    )
+    searched.write_json("consistency.json", asdict(result) | {"run": str(result.run)})
+    save_plot(draw(result, config.method), searched.path, "consistency")
+    return result
+
+
+def dropped_mass(p: dict[str, Tensor], genotype: Genotype, space: SearchSpace) -> float:
+    """Return the fraction of the weights p of all connections, `none` being none, that are not in the genotype."""
+    total = kept = 0.0
+    for kind, cell in genotype.cells.items():
+        connections = dict(cell.by_node())
+        for (i, j), row in zip(space.edges, p[kind].tolist(), strict=True):
+            for operation, weight in zip(space.operations, row, strict=True):
+                if operation != NONE:
+                    total += weight
+                    kept += weight if Connection(i, operation) in connections[j] else 0.0
+    return 1 - kept / total
+
+
+def draw(result: Consistency, title: str) -> Figure:
+    """Draw both accuracies beside one another, and the changes over the epochs."""
+    figure = Figure(figsize=(8, 3), dpi=150, layout="constrained")
+    accuracies, changes = figure.subplots(1, 2, width_ratios=(1, 2))
+    heights = [100 * result.supernet_accuracy, 100 * result.derived_accuracy]
+    bars = accuracies.bar(["super-net", "derived"], heights, color=["#8c6cc2", "#4f8ac9"])
+    accuracies.bar_label(bars, fmt="%.1f")
+    accuracies.set(ylabel="accuracy, %", ylim=(0, 110), title=f"{title}: gap {100 * result.gap:.1f} points")
+    changes.plot(range(1, len(result.changes) + 1), result.changes, marker=".", color="#63a351")
+    changes.set(xlabel="epoch", ylabel="steps", title="steps that changed the genotype")
+    changes.set_ylim(bottom=0)
+    return figure

@@ -1,0 +1,115 @@
+"""The table of NAS-Bench-201 (Dong and Yang, ICLR 2020): what each of its 15,625 architectures reaches when trained.
+
+The table is a CSV that its user has made from the benchmark's own file, see docs/guide.md; that file is a pickle, which
+could run code and is never opened here.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+
+from entrannas.architecture.genotype import Genotype
+from entrannas.architecture.spaces import SPACES
+from entrannas.errors import InputError
+
+SPACE = "nasbench201"
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16": "ImageNet16-120"}
+"""The data sets of the benchmark, by the beginning of their column's name."""
+
+_COLUMNS = {name: f"{name}_test_200ep" for name in DATASETS}
+_SHOWN = 100  # characters of what stands in a file
+
+
+def architectures() -> Iterator[str]:
+    """Yield all architectures of the space, in the benchmark's notation."""
+    space = SPACES[SPACE]
+    for operations in product(space.operations, repeat=len(space.edges)):
+        terms = [f"{operation}~{i}" for operation, (i, _) in zip(operations, space.edges, strict=True)]
+        yield "+".join(f"|{'|'.join(terms[edges])}|" for _, edges in space.incoming())
+
+
+@dataclass(frozen=True)
+class Table:
+    """Test accuracies in percent after 200 epochs of training, by architecture and data set of `DATASETS`."""
+
+    accuracies: dict[str, dict[str, float]]
+
+    def look_up(self, genotype: Genotype) -> dict[str, float]:
+        """Return what an architecture reaches, by data set.
+
+        Raises:
+            KeyError: it is not of the space.
+        """
+        return self.accuracies[genotype.to_text()]
+
+    def best(self) -> dict[str, float]:
+        """Return the highest accuracy on each data set; no one architecture need have them all."""
+        return {name: max(row[name] for row in self.accuracies.values()) for name in DATASETS}
+
+    def mean(self) -> dict[str, float]:
+        """Return the mean over all architectures: what a look at one drawn uniformly is expected to find."""
+        return {name: fmean(row[name] for row in self.accuracies.values()) for name in DATASETS}
+
+
+def check_there(path: str | Path) -> None:
+    """Check that a table's file is there, without reading it.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"no table {path}: give the CSV with NAS-Bench-201's accuracies, docs/guide.md says how")
+
+
+def load_table(path: str | Path) -> Table:
+    """Load a table from a CSV with the columns `arch` and `*_test_200ep`, in percent; others are ignored.
+
+    Raises:
+        InputError: no such file, or not a whole and sound table; the message names the row, the header being row 1.
+    """
+    check_there(path)
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            accuracies = _read(csv.DictReader(file, strict=True))
+    except OSError as error:
+        raise InputError(f"cannot read the table {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no CSV table: {error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Table(accuracies)
+
+
+def _read(rows: "csv.DictReader[str]") -> dict[str, dict[str, float]]:
+    header = list(rows.fieldnames or [])
+    for column in ("arch", *_COLUMNS.values()):
+        if column not in header:
+            there = ", ".join(header) or "nothing"
+            raise InputError(f"it lacks the column {column}: its first row is {there[:_SHOWN]!r}")
+    missing = dict.fromkeys(architectures())
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        text = (row["arch"] or "").strip()
+        if text in found:
+            raise InputError(f"row {rows.line_num} repeats the architecture {text}")
+        if text not in missing:
+            raise InputError(f"row {rows.line_num}, arch: {text[:_SHOWN]!r} is no architecture of NAS-Bench-201")
+        del missing[text]
+        found[text] = {name: _percent(row[column], rows.line_num, column) for name, column in _COLUMNS.items()}
+    if missing:
+        total = len(missing) + len(found)
+        raise InputError(f"it lacks {len(missing):,} of the {total:,} architectures, {next(iter(missing))} among them")
+    return found
+
+
+def _percent(text: str | None, row: int, column: str) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise InputError(f"row {row}, {column}: {(text or '')[:_SHOWN]!r} is no accuracy in percent")
+    return value

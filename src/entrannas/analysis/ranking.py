@@ -1,0 +1,145 @@
+"""Ranking: whether a super-net's weights order architectures as training them does, by NAS-Bench-201's table."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from scipy.stats import kendalltau, spearmanr
+
+from entrannas.analysis.finished import Fixed, Searched, finished_search
+from entrannas.analysis.nasbench201 import SPACE, Table, check_there, load_table
+from entrannas.architecture.drawing import save_plot
+from entrannas.architecture.genotype import CellGenotype, Genotype, load_genotype
+from entrannas.architecture.spaces import SPACES
+from entrannas.data.images import plain_batches
+from entrannas.errors import InputError
+from entrannas.runtime.device import Device, generator
+from entrannas.runtime.learning import accuracy
+from entrannas.runtime.memory import MEASURE_WITH_LESS, enough_memory
+from entrannas.searching.loop import halves
+
+_BATCH = 100  # maps of larger batches are memory that is asked of the system each time
+_FOR_STATISTICS = 500
+_FOR_ACCURACY = 1000
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How well a super-net ranks architectures.
+
+    Attributes:
+        run: the run directory of the search.
+        kendall: Kendall's tau-b of the two accuracies, from -1 to 1.
+        spearman: Spearman's rank correlation of them.
+        genotypes: the architectures.
+        supernet_accuracies: of each with the super-net's weights, from 0 to 1.
+        table_accuracies: of each in the table, on CIFAR-10's test images, in percent.
+    """
+
+    run: Path
+    kendall: float
+    spearman: float
+    genotypes: tuple[str, ...]
+    supernet_accuracies: tuple[float, ...]
+    table_accuracies: tuple[float, ...]
+
+
+def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, device: Device = "auto") -> Ranking:
+    """Compare a finished search's super-net with the table, and leave `rank.json`, `.svg` and `.png` in its directory.
+
+    An architecture is the stack of the super-net with Transit-cells only. Its batch norm statistics are estimated on
+    500 images of the weights half, its accuracy on at most 1,000 of the alpha half, on which no weight has learned.
+
+    Args:
+        run: the directory that `search` left.
+        table: a CSV with the benchmark's accuracies, see `nasbench201.load_table`.
+        samples: how many architectures, see `sample`.
+        seed: of the sample.
+        device: where to compute.
+
+    Raises:
+        InputError: no finished search of the space there, no sound table, or more samples than architectures.
+    """
+    searched, config = finished_search(run)
+    if (config.space, config.nodes) != (SPACE, SPACES[SPACE].nodes):
+        raise InputError(f"{run} searched the space {config.space} of {config.nodes} nodes: the table is of {SPACE}")
+    check_there(table)
+    accuracies = load_table(table)
+    genotypes = sample(accuracies, samples, seed)
+
+    opened = Searched.load(searched, config, device)
+    images, normalisation = opened.data.images, opened.data.normalisation
+    weights_half, alpha_half = halves(images.labels, config.seed)
+    for_statistics = list(plain_batches(images, weights_half[:_FOR_STATISTICS], _BATCH, normalisation))
+    for_accuracy = list(plain_batches(images, alpha_half[:_FOR_ACCURACY], _BATCH, normalisation))
+    supernet = opened.transit_net()
+    measured = []
+    for genotype in genotypes:
+        network = Fixed(supernet, {}, genotype)
+        with enough_memory(_BATCH, MEASURE_WITH_LESS):
+            opened.estimate_statistics(network, for_statistics)
+            measured.append(accuracy(opened.fabric, network, for_accuracy))
+
+    trained = [accuracies.look_up(genotype)["cifar10"] for genotype in genotypes]
+    result = Ranking(
+        run=searched.path,
+        **correlations(measured, trained),
+        genotypes=tuple(genotype.to_text() for genotype in genotypes),
+        supernet_accuracies=tuple(measured),
+        table_accuracies=tuple(trained),
+    )
+    searched.write_json("rank.json", asdict(result) | {"run": str(result.run)})
+    save_plot(draw(result, config.method), searched.path, "rank")
+    return result
+
+
+def sample(table: Table, samples: int, seed: int) -> list[Genotype]:
+    """Draw architectures uniformly and without repeats, of those that compute anything.
+
+    Those whose output is cut off from the input are left out: no derivation gives them, and since all of them are last
+    in both orders, they would flatter the correlation.
+
+    Raises:
+        InputError: there are not so many.
+    """
+    texts = sorted(table.accuracies)
+    order = torch.randperm(len(texts), generator=generator("rank", seed)).tolist()
+    drawn = [genotype for genotype in (load_genotype(texts[i]) for i in order) if reaches_output(genotype.normal)]
+    if not 2 <= samples <= len(drawn):
+        raise InputError(f"{samples} samples: give from 2 to {len(drawn)}, all architectures that compute anything")
+    return drawn[:samples]
+
+
+def reaches_output(cell: CellGenotype) -> bool:
+    """Tell whether there is a way from an input to the output."""
+    reached = set(range(cell.inputs))
+    for node, connections in cell.by_node():
+        if any(connection.input in reached for connection in connections):
+            reached.add(node)
+    return not reached.isdisjoint(cell.output)
+
+
+def correlations(measured: Sequence[float], trained: Sequence[float]) -> dict[str, float]:
+    """Return Kendall's tau-b and Spearman's correlation.
+
+    Raises:
+        InputError: all accuracies of one side are the same.
+    """
+    if len(set(measured)) == 1 or len(set(trained)) == 1:
+        raise InputError("all architectures of the sample have the same accuracy, so there is no order to compare")
+    return {
+        "kendall": float(kendalltau(measured, trained).statistic),
+        "spearman": float(spearmanr(measured, trained).statistic),
+    }
+
+
+def draw(result: Ranking, title: str) -> Figure:
+    """Draw a point an architecture."""
+    figure = Figure(figsize=(5, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(result.table_accuracies, [100 * value for value in result.supernet_accuracies], s=12, color="#8c6cc2")
+    axes.set(xlabel="CIFAR-10 test accuracy when trained, %", ylabel="accuracy with the super-net's weights, %")
+    axes.set_title(f"{title}: Kendall {result.kendall:.2f}, Spearman {result.spearman:.2f}")
+    return figure

@@ -1,0 +1,148 @@
+"""Drawing: the picture of a cell genotype; and how pictures are written.
+
+The cell reads from left to right: the two input nodes, the intermediate nodes, the output. Every connection has
+a row of its own, and the rows of a node lie below those of the nodes before it. So the picture descends like a
+staircase, and a line runs along its row without meeting a box or a node. Lengths are inches.
+"""
+
+import io
+from pathlib import Path
+from statistics import mean
+from typing import Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path as Outline
+
+from entrannas.architecture.genotype import CellGenotype, Genotype
+from entrannas.files import write_whole
+
+Point = tuple[float, float]
+Form = Literal["svg", "png"]
+FORMS: tuple[Form, ...] = ("svg", "png")
+
+# Fill of the box and colour of the line, by the first of these that the operation's name holds; the last serves
+# every other name.
+_COLOURS = {
+    "sep_conv": ("#dce9f7", "#4f8ac9"),
+    "dil_conv": ("#e8e1f5", "#8c6cc2"),
+    "conv": ("#f9e0e5", "#cc6480"),
+    "skip": ("#deefd8", "#63a351"),
+    "pool": ("#fde8d0", "#dd8a3a"),
+    "": ("#ececec", "#858585"),
+}
+_INK = "#2b2f36"
+_OUTPUT_LINE = "#b4bac2"
+
+_MARGIN = 0.12
+_TITLE = 0.4
+_RADIUS = 0.19
+_ROW = 0.34
+_STEP = 0.14  # between the rows of two nodes, on top of a row
+_BOX = 0.26  # height of a box
+_CHARACTER = 0.077  # width in a box; generous, because an SVG is shown in the fonts of its viewer
+_ARROW = 0.1
+
+
+def draw_cell(cell: CellGenotype, title: str) -> Figure:
+    """Draw a cell: its nodes as circles, the operation of each connection as a box before its node."""
+    sizes = [len(connections) for connections in cell.nodes]
+    branch = 0.27 + 0.013 * sum(sizes)  # the way in which a line bends from its source into its row
+    merge = 0.27 + 0.03 * max(sizes)  # and from its row into its target
+    names = [len(c.operation) for connections in cell.nodes for c in connections]
+    box = _CHARACTER * (1.5 + max(names, default=0))
+    column = 2 * _RADIUS + branch + box + merge
+
+    figure = Figure(dpi=150, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    centres = {node: ((node + 1 - cell.inputs) * (2 * _RADIUS + branch), 0.0) for node in range(cell.inputs)}
+    for node, centre in centres.items():
+        _draw_node(axes, centre, f"$c_{{k{{-}}{cell.inputs - node}}}$")
+    row = _RADIUS + _STEP + _BOX / 2
+    for node, connections in cell.by_node():
+        x = (node + 1 - cell.inputs) * column
+        centres[node] = (x, row + (len(connections) - 1) / 2 * _ROW)
+        _draw_node(axes, centres[node], str(node - cell.inputs))
+        for connection in sorted(connections, key=lambda c: -c.input):  # in this order fewest lines cross
+            fill, colour = next(_COLOURS[family] for family in _COLOURS if family in connection.operation)
+            end = x - _RADIUS - merge
+            _draw_line(axes, (end - box, row), centres[connection.input], branch, colour)
+            _draw_line(axes, (end, row), centres[node], merge, colour)
+            _draw_box(axes, (end - box, row), box, connection.operation.replace("_", " "), fill, colour)
+            row += _ROW
+        row += _STEP
+    gather = branch + _ARROW
+    output = (x + 2 * _RADIUS + gather, mean(centres[node][1] for node in cell.output))
+    _draw_node(axes, output, "$c_k$")
+    for node in cell.output:
+        x, y = centres[node]
+        _draw_line(axes, (x + _RADIUS, y), output, gather, _OUTPUT_LINE)
+
+    left, right = centres[0][0] - _RADIUS - _MARGIN, output[0] + _RADIUS + _MARGIN
+    top, bottom = -_RADIUS - _TITLE, row - _STEP - _ROW + _RADIUS + _MARGIN
+    axes.text(left + _MARGIN, top + _MARGIN, title, va="top", size=10, color=_INK, parse_math=False)
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    figure.set_size_inches(right - left, bottom - top)
+    return figure
+
+
+def render_cell(cell: CellGenotype, title: str, form: Form) -> bytes:
+    """Draw a cell as the content of an SVG or PNG file; the same bytes for the same cell."""
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "entrannas", "svg.fonttype": "none"}):
+        draw_cell(cell, title).savefig(content, format=form, metadata={"Date": None} if form == "svg" else None)
+    return content.getvalue()
+
+
+def save_pictures(genotype: Genotype, folder: Path, prefix: str) -> list[Path]:
+    """Write the cells of a genotype into a folder, each as SVG and PNG, and return the paths.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    paths = []
+    for kind, cell in genotype.cells.items():
+        for form in FORMS:
+            paths.append(folder / f"{prefix}{kind}.{form}")
+            write_whole(paths[-1], render_cell(cell, f"{kind} cell", form))
+    return paths
+
+
+def save_plot(figure: Figure, folder: Path, name: str) -> None:
+    """Write the plot of a measurement into a folder, as SVG and PNG.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    for form in FORMS:
+        content = io.BytesIO()
+        figure.savefig(content, format=form)
+        write_whole(folder / f"{name}.{form}", content.getvalue())
+
+
+def _draw_node(axes: Axes, centre: Point, name: str) -> None:
+    axes.add_patch(Circle(centre, _RADIUS, fc="white", ec=_INK, lw=1))
+    axes.text(*centre, name, ha="center", va="center_baseline", size=9, color=_INK)
+
+
+def _draw_box(axes: Axes, left: Point, width: float, name: str, fill: str, colour: str) -> None:
+    x, y = left
+    style = "round,pad=0,rounding_size=0.07"
+    axes.add_patch(FancyBboxPatch((x, y - _BOX / 2), width, _BOX, style, fc=fill, ec=colour, lw=0.8))
+    axes.text(x + width / 2, y, name, ha="center", va="center_baseline", size=9, color=_INK, parse_math=False)
+
+
+def _draw_line(axes: Axes, start: Point, node: Point, bend: float, colour: str) -> None:
+    """A line that runs straight along its row and bends into a node: with an arrow, or backwards to its source."""
+    (x, row), (centre, y) = start, node
+    forward = centre > x
+    side, tip = (-1, _ARROW) if forward else (1, 0)
+    end, arrival, steep, turn = (centre + side * (_RADIUS + way) for way in (0, tip, tip + 0.4 * (bend - tip), bend))
+    points = [start, (turn, row), (steep, row), (steep, y), (arrival, y), (end, y)]
+    codes = [Outline.MOVETO, Outline.LINETO, *[Outline.CURVE4] * 3, Outline.LINETO]
+    style = "-|>" if forward else "-"
+    outline = Outline(points, codes)
+    axes.add_patch(FancyArrowPatch(path=outline, arrowstyle=style, mutation_scale=9, color=colour, lw=1.2))

@@ -1,0 +1,177 @@
+"""The search methods: each is a row of one table, made of the choices in which the methods of the field differ.
+
+Nothing else in the project knows a method by name.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from entrannas.architecture.genotype import CellGenotype
+from entrannas.architecture.spaces import SearchSpace
+from entrannas.searching.derivation import nonzero, strongest, strongest_or_none
+from entrannas.searching.relaxation import (
+    edge_softmax,
+    gumbel_one_hot,
+    normalised_edge_softmax,
+    thresholded_edge_softmax,
+    thresholded_node_softmax,
+    untempered_edge_softmax,
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A differentiable search method.
+
+    Attributes:
+        engines: which cells of a stack are Engine-cells, from the cells' kinds; the others are Transit-cells.
+        relaxation: architecture variables and temperature to connection weights, see `relaxation`.
+        derivation: connection weights to the cell kept, see `derivation`.
+        share_features: whether an operation is computed once a source node, or once an edge.
+        tau: the temperature of the first and of the last epoch, linear in between.
+        alpha_travel: how far alpha can go by the published protocol: its rate times the number of its steps.
+        alpha_schedule: alpha's rate over the epochs: `constant`; with the `temperature`, so that alpha / tau moves at
+            one pace; or along a `cosine` to 0, as the weights'.
+        batch_size: images of a step by the published protocol.
+        warmup: the fraction of the epochs, at the start, in which weights alone learn.
+        settling: the same at the end.
+        beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
+            `shares`, one an edge, of its node's input.
+        draw: alpha, Gumbel noise and temperature to the connection weights of a single step; by default, these are
+            those of the relaxation in every step.
+        partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
+        unrolled: whether alpha's gradient looks a weights step ahead: second order.
+        trials: how many neighbours of what is derived at the end compete with it as networks, see `trials`.
+    """
+
+    engines: Callable[[Sequence[str]], tuple[int, ...]]
+    relaxation: Callable[[Tensor, Tensor | None, float, SearchSpace], Tensor]
+    derivation: Callable[[Tensor, SearchSpace], CellGenotype]
+    share_features: bool
+    tau: tuple[float, float]
+    alpha_travel: float
+    batch_size: int
+    alpha_schedule: Literal["constant", "temperature", "cosine"] = "constant"
+    warmup: float = 0.0
+    settling: float = 0.0
+    beta: Literal["thresholds", "shares"] | None = None
+    draw: Callable[[Tensor, Tensor, float], Tensor] | None = None
+    partial: int = 1
+    unrolled: bool = False
+    trials: int = 0
+
+    @property
+    def thresholds(self) -> bool:
+        """Whether a connection's weight can be exactly zero, by a threshold that is learned."""
+        return self.beta == "thresholds"
+
+
+def last_of_each_kind(kinds: Sequence[str]) -> tuple[int, ...]:
+    """Choose the last normal and the last reduction cell.
+
+    The paper holds a single cell to be enough. One a kind is our choice, since both alphas need a gradient; so is
+    the last, since the backward pass of the alpha step ends at the first Engine-cell.
+    """
+    return tuple(sorted({kind: index for index, kind in enumerate(kinds)}.values()))
+
+
+def every_cell(kinds: Sequence[str]) -> tuple[int, ...]:
+    """Choose all cells: a super-net without Transit-cells."""
+    return tuple(range(len(kinds)))
+
+
+def no_cell(kinds: Sequence[str]) -> tuple[int, ...]:
+    """Choose none: alpha never learns and stays as it was drawn."""
+    return ()
+
+
+def _travel(rate: float, epochs: int, batch_size: int) -> float:
+    """Return alpha's rate times the number of its steps on half of CIFAR-10's training images."""
+    return rate * epochs * (25_000 // batch_size)
+
+
+# Yang et al., CVPR 2021.
+_ENTRANNAS = Method(
+    last_of_each_kind,
+    edge_softmax,
+    strongest,
+    share_features=True,
+    tau=(1.0, 0.1),
+    alpha_schedule="temperature",
+    alpha_travel=_travel(6e-4, 50, 256),
+    batch_size=256,
+)
+# The same with learnable thresholds. What is dropped was weighed with untrained convolutions, hence the warm-up.
+_DST = replace(
+    _ENTRANNAS,
+    relaxation=thresholded_node_softmax,
+    derivation=nonzero,
+    tau=(1.0, 1.0),
+    alpha_schedule="constant",
+    warmup=2 / 5,
+    beta="thresholds",
+)
+# Liu et al., ICLR 2019, first order.
+_DARTS = Method(
+    every_cell,
+    edge_softmax,
+    strongest_or_none,
+    share_features=False,
+    tau=(1.0, 1.0),
+    alpha_travel=_travel(3e-4, 50, 64),
+    batch_size=64,
+)
+
+METHODS = {
+    "entrannas": _ENTRANNAS,
+    # The two differ in what competes: all that arrives at a node, or an edge.
+    "entrannas-dst": _DST,
+    "entrannas-dst-edge": replace(_DST, relaxation=thresholded_edge_softmax),
+    "darts": _DARTS,
+    "darts-2nd": replace(_DARTS, unrolled=True),
+    # Xu et al., ICLR 2020: alpha learns in the last 35 of 50 epochs.
+    "pc-darts": replace(
+        _DARTS,
+        relaxation=normalised_edge_softmax,
+        alpha_travel=_travel(6e-4, 35, 256),
+        batch_size=256,
+        warmup=15 / 50,
+        beta="shares",
+        partial=4,
+    ),
+    # Dong and Yang, CVPR 2019.
+    "gdas": replace(
+        _DARTS,
+        relaxation=untempered_edge_softmax,
+        tau=(10.0, 0.1),
+        alpha_travel=_travel(3e-4, 240, 64),
+        draw=gumbel_one_hot,
+    ),
+    # The initial alphas are independent and alike, so what the rule derives from them is a uniform draw.
+    "random": replace(_DARTS, engines=no_cell, share_features=True, batch_size=256),
+}
+
+# What a method does otherwise in a space, because it was better there and not elsewhere: see docs/benchmarks.md.
+_IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
+    # Before convolutions are trained, pooling beats them. At a low temperature, decided edges turn over. Alpha sees no
+    # worth in a way around convolutions; 18 trials are all neighbours.
+    ("nasbench201", "entrannas"): {
+        "warmup": 1 / 4,
+        "settling": 1 / 4,
+        "alpha_travel": _travel(6e-4, 37, 256),
+        "alpha_schedule": "cosine",
+        "trials": 18,
+    },
+}
+
+
+def method_in(space: str, name: str) -> Method:
+    """Return a method as it is used in a space.
+
+    Raises:
+        KeyError: there is no such method.
+    """
+    return replace(METHODS[name], **_IN_SPACE.get((space, name), {}))

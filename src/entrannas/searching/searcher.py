@@ -1,0 +1,229 @@
+"""The two steps of a search and the derivation between them: EnTranNAS and, by other rows of the table, its peers."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from entrannas.architecture.genotype import Genotype
+from entrannas.architecture.spaces import SearchSpace
+from entrannas.networks.cells import Live, live_weights
+from entrannas.networks.stacks import SuperNet
+from entrannas.runs.run import load_module_state, load_optimizer_state, module_state, optimizer_state
+from entrannas.runtime.device import generator
+from entrannas.runtime.learning import descend, gradients_by
+from entrannas.runtime.replay import Replay
+from entrannas.searching.methods import Method
+from entrannas.searching.relaxation import entropy, thresholds
+from entrannas.searching.unrolled import unrolled_gradients
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class Searcher:
+    """A super-net, the architecture variables, and what optimises both.
+
+    Attributes:
+        alpha: the architecture variables by kind of cell, [edges, K] each, shared by all cells of the kind.
+        beta: what is learned beside alpha, by kind of cell: threshold variables, [nodes] each, or those of the edges'
+            shares, [edges] each; empty for a method without either.
+        tau: the temperature of the relaxation.
+        initial: the architecture that is derived from the variables as they were drawn.
+        target: the connections a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
+    """
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        method: Method,
+        space: SearchSpace,
+        supernet: SuperNet,
+        seed: int,
+        replay: Replay | None = None,
+    ) -> None:
+        """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
+
+        Thresholds have a rate of their own and no weight decay, shares those of alpha. Passes run through `replay`.
+        """
+        self.fabric, self.method, self.space = fabric, method, space
+        self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        shape = len(space.edges), len(space.operations)
+        random = generator("alpha", seed)
+        self.alpha = nn.ParameterDict({kind: 1e-3 * torch.randn(shape, generator=random) for kind in space.kinds})
+        size = space.nodes if method.thresholds else len(space.edges)
+        self.beta = nn.ParameterDict({kind: torch.zeros(size) for kind in space.kinds if method.beta})
+        self.alpha.to(fabric.device)
+        self.beta.to(fabric.device)
+        self.tau = method.tau[0]
+        self.target = 0.0
+        self.weights_optimizer = torch.optim.SGD(self.supernet.parameters(), lr=0.0, momentum=0.9, weight_decay=3e-4)
+        alphas, betas = list(self.alpha.values()), list(self.beta.values())
+        own = betas if method.thresholds else []
+        groups = [{"params": alphas if own else alphas + betas, "weight_decay": 1e-3}]
+        if own:
+            groups.append({"params": own, "weight_decay": 0.0})
+        self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
+        self.replay = replay or Replay()
+        self.initial = self.derive()
+
+    def set_rates(self, alpha_lr: float, beta_lr: float) -> None:
+        """Set the learning rates of alpha, and of the thresholds, where there are any; 0 at first."""
+        for group, lr in zip(self.alpha_optimizer.param_groups, (alpha_lr, beta_lr), strict=False):
+            group["lr"] = lr
+
+    def relax(self) -> dict[str, Tensor]:
+        """Return the weights p of the candidate connections by kind of cell, [edges, K] each; nothing is drawn."""
+        beta = dict(self.beta)
+        return {
+            kind: self.method.relaxation(alpha, beta.get(kind), self.tau, self.space)
+            for kind, alpha in self.alpha.items()
+        }
+
+    def weights_of_step(self) -> dict[str, Tensor]:
+        """Return the weights p that a step goes by: those of `relax`, or a draw, from PyTorch's own generator."""
+        if self.method.draw is None:
+            return self.relax()
+        return {
+            kind: self.method.draw(alpha, -torch.empty_like(alpha).exponential_().log(), self.tau)
+            for kind, alpha in self.alpha.items()
+        }
+
+    @torch.no_grad()
+    def derive(self) -> Genotype:
+        """Derive the architecture from alpha and beta as they are now; every step begins with it."""
+        return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
+
+    def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
+        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
+        with torch.no_grad():
+            p = self.weights_of_step()
+        loss, logits, *gradients = self._pass("weights", images, labels, p, genotype)
+        descend(self.weights_optimizer, gradients)
+        return loss, logits
+
+    def alpha_step(
+        self, images: Tensor, labels: Tensor, genotype: Genotype, weights_batch: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Update alpha and beta on a batch of their half; no weight gets a gradient. Return loss and logits.
+
+        First order: the weights are taken as they are. Nothing before the first Engine-cell enters the graph. Second
+        order, for a method that is unrolled: the loss is that of the weights a step ahead, on `weights_batch`.
+        """
+        self.alpha_optimizer.zero_grad()
+        if self.method.unrolled:
+            assert weights_batch is not None
+            loss, logits = self._unrolled_backward((images, labels), weights_batch, genotype)
+        else:
+            p = self.weights_of_step()
+            loss, logits, *gradients = self._pass("p", images, labels, p, genotype)
+            # p's share of the objective, linear: it has the gradients of the whole
+            objective = self._pull(genotype)
+            for x, gradient in zip(p.values(), gradients, strict=True):
+                if gradient is not None:  # as where `none` was drawn all along the way
+                    objective = objective + (x * gradient).sum()
+            if isinstance(objective, Tensor):
+                self.fabric.backward(objective)
+        self.alpha_optimizer.step()
+        return loss, logits
+
+    def _pass(
+        self, by: Literal["weights", "p"], images: Tensor, labels: Tensor, p: dict[str, Tensor], genotype: Genotype
+    ) -> tuple[Any, ...]:
+        """Go forward and backward. Return loss, logits, and the gradients by the weights or by p, None for some.
+
+        What is computed depends on the genotype, and on which of p are zero: that is read here, not within the pass.
+        """
+        live = {kind: live_weights(x) for kind, x in p.items()}
+
+        def run(images: Tensor, labels: Tensor, *p: Tensor) -> tuple[Any, ...]:
+            leaves = [x.detach().requires_grad_(by == "p") for x in p]
+            wanted = leaves if by == "p" else list(self.supernet.parameters())
+            self.supernet.requires_grad_(by == "weights")
+            loss, logits = self._loss(images, labels, dict(zip(live, leaves, strict=True)), genotype, live)
+            gradients = gradients_by(wanted, loss, self.fabric)
+            self.supernet.requires_grad_(True)
+            return loss.detach(), logits.detach(), *gradients
+
+        loss, logits, *gradients = self.replay((by, genotype, *live.values()), run, images, labels, *p.values())
+        return loss.clone(), logits.clone(), *gradients
+
+    def _unrolled_backward(
+        self, batch: tuple[Tensor, Tensor], weights_batch: tuple[Tensor, Tensor], genotype: Genotype
+    ) -> tuple[Tensor, Tensor]:
+        """Set the second-order gradients of alpha and beta.
+
+        The passes move batch norm's running statistics, as any do: no step reads them.
+        """
+        ahead: list[tuple[Tensor, Tensor]] = []
+
+        def alpha_loss() -> Tensor:
+            ahead.append(self._loss(*batch, self.relax(), genotype))
+            return ahead[0][0] + self._pull(genotype)
+
+        def weights_loss() -> Tensor:
+            return self._loss(*weights_batch, self.relax(), genotype)[0]
+
+        variables = [*self.alpha.values(), *self.beta.values()]
+        self.replay.count(launched=4)  # at w, at w' and on either side of it
+        gradients = unrolled_gradients(variables, self.weights_optimizer, weights_loss, alpha_loss)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.grad = gradient
+        return ahead[0]
+
+    def _pull(self, genotype: Genotype) -> Tensor | float:
+        """`- sum_j beta_j * excess`, with `excess = mean_j |S_j| / target - 1`: what drives sparsity beyond the loss.
+
+        Ours. In a cell with too many connections the thresholds of the nodes with more than the target rise, in one
+        with too few those of the nodes with fewer fall: a node that has enough is not opened for another that lacks.
+        """
+        pull: Tensor | float = 0.0
+        for kind, beta in self.beta.items() if self.target else ():
+            sizes = torch.tensor([float(len(node)) for node in genotype.cells[kind].nodes])
+            excess = sizes.mean() / self.target - 1
+            causes = (sizes - self.target) * excess > 0
+            pull = pull - (beta * (excess * causes).to(beta.device)).sum()
+        return pull
+
+    def _loss(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        p: dict[str, Tensor],
+        genotype: Genotype,
+        live: dict[str, Live] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        with self.fabric.autocast():
+            logits = self.supernet(images, p, genotype, live)
+            return F.cross_entropy(logits, labels), logits
+
+    @torch.no_grad()
+    def report(self) -> dict[str, dict[str, list[float]]]:
+        """Return by kind of cell, a number a node: live connections, entropy of their weights, thresholds if any."""
+        return {
+            "connections": {kind: [len(node) for node in cell.nodes] for kind, cell in self.derive().cells.items()},
+            "entropy": {kind: entropy(p, self.space).tolist() for kind, p in self.relax().items()},
+            "thresholds": {
+                kind: thresholds(beta).tolist() for kind, beta in self.beta.items() if self.method.thresholds
+            },
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors that the next step depends on, by name."""
+        return (
+            module_state("supernet", self.supernet)
+            | module_state("alpha", self.alpha)
+            | module_state("beta", self.beta)
+            | optimizer_state("weights_optimizer", self.weights_optimizer)
+            | optimizer_state("alpha_optimizer", self.alpha_optimizer)
+        )
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        load_module_state("supernet", self.supernet, state)
+        load_module_state("alpha", self.alpha, state)
+        load_module_state("beta", self.beta, state)
+        load_optimizer_state("weights_optimizer", self.weights_optimizer, state)
+        load_optimizer_state("alpha_optimizer", self.alpha_optimizer, state)

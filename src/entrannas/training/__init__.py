@@ -1,0 +1,1 @@
+"""The training of a target network, and its test."""
