@@ -7,14 +7,12 @@ trained = entrannas.train(found.genotype, entrannas.TrainConfig(data="my-images"
 print(trained.test_accuracy)
 """
 
-from entrannas.analysis.gap import Consistency, consistency
-from entrannas.architecture.genotype import CellGenotype, Connection, Genotype, load_genotype
+from entrannas.analysis import Consistency, consistency
+from entrannas.architecture import CellGenotype, Connection, Genotype, load_genotype
 from entrannas.errors import InputError
-from entrannas.networks.costs import Cost, cost
-from entrannas.networks.stacks import Network, build_network
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.loop import SearchResult, search
-from entrannas.training.loop import TrainConfig, TrainResult, evaluate, train
+from entrannas.networks import Cost, Network, build_network, cost
+from entrannas.searching import SearchConfig, SearchResult, search
+from entrannas.training import TrainConfig, TrainResult, evaluate, train
 
 __all__ = [
     "CellGenotype",

@@ -1,7 +1,7 @@
 """A finished search, opened again: its super-net measured as it is, or restricted to one architecture."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,23 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from entrannas.architecture.genotype import Genotype
-from entrannas.data.images import TrainingData, load_training_data
+from entrannas.architecture import Genotype
+from entrannas.data import Batch, TrainingData, load_training_data
 from entrannas.errors import InputError
-from entrannas.networks.stacks import SuperNet
-from entrannas.runs.run import CHECKPOINT, Run, load_tensors
-from entrannas.runtime.device import Device, start
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.loop import build_searcher, build_supernet
-from entrannas.searching.methods import METHODS
-from entrannas.searching.schedules import temperature
-from entrannas.searching.searcher import Searcher
+from entrannas.networks import SuperNet
+from entrannas.runs import CHECKPOINT, Run, load_tensors
+from entrannas.runtime import Device, start
+from entrannas.searching import METHODS, SearchConfig, Searcher, build_searcher, temperature
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Batches = Iterable[tuple[Tensor, Tensor]]
-"""Normalised images and labels, on the device."""
 
 
 def finished_search(path: str | Path) -> tuple[Run, SearchConfig]:
@@ -72,11 +65,11 @@ class Searched:
 
     def transit_net(self) -> SuperNet:
         """Return the super-net with a Transit-cell in the place of each Engine-cell, and with the same weights."""
-        supernet = build_supernet(self.config, self.data, engines=())
+        supernet = SuperNet(replace(self.searcher.supernet.config, engines=()))
         supernet.load_state_dict(self.searcher.supernet.state_dict())
         return supernet.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
-    def estimate_statistics(self, network: nn.Module, batches: Batches) -> None:
+    def estimate_statistics(self, network: nn.Module, batches: Iterable[Batch]) -> None:
         """Set batch norm's statistics to the averages over the batches."""
         with self.fabric.autocast():
             update_bn((images for images, _ in batches), network)

@@ -1,6 +1,6 @@
 """Consistency: how far a super-net is from the network that it derives."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,36 +8,30 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entrannas.analysis.finished import Fixed, Searched, finished_search
-from entrannas.architecture.drawing import save_plot
-from entrannas.architecture.genotype import Connection, Genotype
-from entrannas.architecture.spaces import SearchSpace
-from entrannas.data.images import load_images, ordered_batches, plain_batches
-from entrannas.data.sources import open_source
-from entrannas.networks.operations import NONE
-from entrannas.runtime.device import Device
-from entrannas.runtime.learning import accuracy
-from entrannas.runtime.memory import MEASURE_WITH_LESS, enough_memory
-from entrannas.searching.loop import halves
+from entrannas.architecture import NONE, Connection, Genotype, SearchSpace, save_plot
+from entrannas.data import load_images, open_source, ordered_batches, plain_batches
+from entrannas.runs import Result
+from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory
+from entrannas.searching import halves
 
 _BATCH = 250
 _FOR_STATISTICS = 5000
 
 
 @dataclass(frozen=True)
-class Consistency:
+class Consistency(Result):
     """How far a super-net is from the network that it derives.
 
     Attributes:
         run: the run directory of the search.
-        supernet_accuracy: of the super-net as it was searched, from 0 to 1, on held-out images.
-        derived_accuracy: of the network of its genotype with the super-net's weights, without any training.
+        supernet_accuracy: that of the super-net as it was searched, from 0 to 1, on held-out images.
+        derived_accuracy: that of the network of its genotype with the super-net's weights, without any training.
         gap: the first less the second.
         dropped_mass: the fraction of the connection weights in the Engine-cells that lies on connections that the
             derivation drops.
-        changes: by epoch, the steps that changed the derived genotype.
+        changes: how many steps of each epoch changed the derived genotype.
     """
 
-    run: Path
     supernet_accuracy: float
     derived_accuracy: float
     gap: float
@@ -71,10 +65,10 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
     genotype = opened.searcher.derive()
 
     accuracies = []
-    places = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
+    indices = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
     for supernet in (opened.searcher.supernet, opened.transit_net()):
         network = Fixed(supernet, p, genotype)
-        for_statistics = plain_batches(images, places, _BATCH, opened.data.normalisation)
+        for_statistics = plain_batches(images, indices, _BATCH, opened.data.normalisation)
         for_accuracy = ordered_batches(held_out, _BATCH, opened.data.normalisation)
         with enough_memory(_BATCH, MEASURE_WITH_LESS):
             opened.estimate_statistics(network, for_statistics)
@@ -87,22 +81,22 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
         dropped_mass=dropped_mass(p, genotype, opened.searcher.space),
         changes=tuple(line["changes"] for line in searched.metrics()),
     )
-    searched.write_json("consistency.json", asdict(result) | {"run": str(result.run)})
+    searched.write_json("consistency.json", result.json())
     save_plot(draw(result, config.method), searched.path, "consistency")
     return result
 
 
 def dropped_mass(p: dict[str, Tensor], genotype: Genotype, space: SearchSpace) -> float:
     """Return the fraction of the weights p of all connections, `none` being none, that are not in the genotype."""
-    total = kept = 0.0
+    total = derived = 0.0
     for kind, cell in genotype.cells.items():
         connections = dict(cell.by_node())
         for (i, j), row in zip(space.edges, p[kind].tolist(), strict=True):
             for operation, weight in zip(space.operations, row, strict=True):
                 if operation != NONE:
                     total += weight
-                    kept += weight if Connection(i, operation) in connections[j] else 0.0
-    return 1 - kept / total
+                    derived += weight if Connection(i, operation) in connections[j] else 0.0
+    return 1 - derived / total
 
 
 def draw(result: Consistency, title: str) -> Figure:

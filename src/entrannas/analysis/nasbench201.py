@@ -11,8 +11,7 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean
 
-from entrannas.architecture.genotype import Genotype
-from entrannas.architecture.spaces import SPACES
+from entrannas.architecture import SPACES, Genotype
 from entrannas.errors import InputError
 
 SPACE = "nasbench201"

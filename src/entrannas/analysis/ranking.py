@@ -1,7 +1,7 @@
 """Ranking: whether a super-net's weights order architectures as training them does, by NAS-Bench-201's table."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,15 +10,12 @@ from scipy.stats import kendalltau, spearmanr
 
 from entrannas.analysis.finished import Fixed, Searched, finished_search
 from entrannas.analysis.nasbench201 import SPACE, Table, check_there, load_table
-from entrannas.architecture.drawing import save_plot
-from entrannas.architecture.genotype import CellGenotype, Genotype, load_genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.data.images import plain_batches
+from entrannas.architecture import SPACES, CellGenotype, Genotype, load_genotype, save_plot
+from entrannas.data import plain_batches
 from entrannas.errors import InputError
-from entrannas.runtime.device import Device, generator
-from entrannas.runtime.learning import accuracy
-from entrannas.runtime.memory import MEASURE_WITH_LESS, enough_memory
-from entrannas.searching.loop import halves
+from entrannas.runs import Result
+from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory, generator
+from entrannas.searching import halves
 
 _BATCH = 100  # maps of larger batches are memory that is asked of the system each time
 _FOR_STATISTICS = 500
@@ -26,7 +23,7 @@ _FOR_ACCURACY = 1000
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Result):
     """How well a super-net ranks architectures.
 
     Attributes:
@@ -34,11 +31,10 @@ class Ranking:
         kendall: Kendall's tau-b of the two accuracies, from -1 to 1.
         spearman: Spearman's rank correlation of them.
         genotypes: the architectures.
-        supernet_accuracies: of each with the super-net's weights, from 0 to 1.
-        table_accuracies: of each in the table, on CIFAR-10's test images, in percent.
+        supernet_accuracies: that of each with the super-net's weights, from 0 to 1.
+        table_accuracies: that of each in the table, on CIFAR-10's test images, in percent.
     """
 
-    run: Path
     kendall: float
     spearman: float
     genotypes: tuple[str, ...]
@@ -90,7 +86,7 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
         supernet_accuracies=tuple(measured),
         table_accuracies=tuple(trained),
     )
-    searched.write_json("rank.json", asdict(result) | {"run": str(result.run)})
+    searched.write_json("rank.json", result.json())
     save_plot(draw(result, config.method), searched.path, "rank")
     return result
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from entrannas.architecture.skeletons import DARTS, SKELETONS, Skeleton
 from entrannas.errors import InputError, explain
 
 VERSION = 1
@@ -39,12 +40,10 @@ class Connection:
 class CellGenotype:
     """The connections of each intermediate node, and the nodes that are concatenated as the cell's output.
 
-    A node of a cell with one input, NAS-Bench-201's, may have no connection; it is zero then.
-
     Attributes:
-        nodes: the connections of each intermediate node.
-        output: nodes that are concatenated.
-        inputs: input nodes.
+        nodes: the connections of each intermediate node; in some skeletons a node may have none.
+        output: the nodes that are concatenated.
+        inputs: how many input nodes there are, which tells the skeleton.
 
     Raises:
         ValueError: a node without a connection, an input that is not an earlier node, an output that is not
@@ -55,9 +54,14 @@ class CellGenotype:
     output: tuple[int, ...]
     inputs: Literal[1, 2] = 2
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """How such cells are stacked."""
+        return SKELETONS[self.inputs]
+
     def __post_init__(self) -> None:
         for node, connections in self.by_node():
-            if not connections and self.inputs == 2:
+            if not connections and not self.skeleton.empty_nodes:
                 raise ValueError(f"node {node} has no connection: every node needs one")
             for connection in connections:
                 if connection.input < 0:
@@ -90,8 +94,8 @@ class Genotype:
     reduction: CellGenotype | None = None
 
     def __post_init__(self) -> None:
-        wanted = [2, 2] if self.normal.inputs == 2 else [1]
-        if [cell.inputs for cell in self.cells.values()] != wanted:
+        wanted = dict.fromkeys(self.normal.skeleton.kinds, self.normal.inputs)
+        if {kind: cell.inputs for kind, cell in self.cells.items()} != wanted:
             raise ValueError("expected a normal and a reduction cell of two inputs each, or a normal cell of one")
 
     @property
@@ -108,7 +112,7 @@ class Genotype:
                 for node in cell.nodes
             )
             output = json.dumps(list(cell.output))
-            inputs = "" if cell.inputs == 2 else f',\n      "inputs": {cell.inputs}'
+            inputs = "" if cell.skeleton is DARTS else f',\n      "inputs": {cell.inputs}'
             lines = f'      "nodes": [\n{nodes}\n      ],\n      "output": {output}{inputs}'
             cells.append(f'    "{kind}": {{\n{lines}\n    }}')
         return f'{{\n  "version": {VERSION},\n  "cells": {{\n' + ",\n".join(cells) + "\n  }\n}\n"
@@ -142,7 +146,7 @@ class Genotype:
         Two connections a node give the flat lists that the DARTS family's repositories read; any other number gives
         one list a node, which only this project reads back, as several operations on an edge of NAS-Bench-201's.
         """
-        if self.normal.inputs == 1:
+        if self.normal.skeleton.notation == "nasbench201":
             return _to_benchmark(self.normal)
         fields = []
         for name, cell in zip(("normal", "reduce"), self.cells.values(), strict=True):

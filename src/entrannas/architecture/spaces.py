@@ -1,11 +1,14 @@
-"""Search spaces: which operations an edge may carry, which nodes a cell has, and what may be derived of it."""
+"""Search spaces: which operations an edge may carry, how cells are stacked, and what may be derived of one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from entrannas.networks.operations import NONE
+from entrannas.architecture.skeletons import DARTS, NASBENCH201, Skeleton
+
+NONE = "none"
+"""The candidate that is no connection: it takes weight in the relaxation, computes nothing, is in no genotype."""
 
 
 @dataclass(frozen=True)
@@ -14,27 +17,30 @@ class SearchSpace:
 
     Attributes:
         operations: the K candidates of an edge, `none` among them where a space has it.
-        nodes: intermediate nodes of a cell.
-        inputs: nodes before these: 2 for the DARTS family's cells, normal and reduction; 1 for NAS-Bench-201's, all of
-            one kind.
-        edges_kept: how many a node keeps where the derivation cuts; None for all.
+        nodes: how many intermediate nodes a cell has.
+        skeleton: how its cells are stacked.
+        edges_kept: how many edges a node keeps where the derivation cuts; None for all.
     """
 
     operations: tuple[str, ...]
     nodes: int
-    inputs: Literal[1, 2] = 2
+    skeleton: Skeleton = DARTS
     edges_kept: int | None = 2
+
+    @property
+    def inputs(self) -> Literal[1, 2]:
+        """How many input nodes a cell has."""
+        return self.skeleton.inputs
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of cell that are searched."""
-        return ("normal", "reduction") if self.inputs == 2 else ("normal",)
+        return self.skeleton.kinds
 
     @property
     def output(self) -> tuple[int, ...]:
-        """The nodes that make the cell's output: all intermediate ones, or NAS-Bench-201's last."""
-        last = self.inputs + self.nodes
-        return tuple(range(self.inputs if self.inputs == 2 else last - 1, last))
+        """The nodes that make the cell's output."""
+        return self.skeleton.output(self.nodes)
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
@@ -76,7 +82,10 @@ SPACES = {
     ),
     # Dong and Yang, ICLR 2020: a cell of four nodes, the input among them, with an operation on each of its six edges.
     "nasbench201": SearchSpace(
-        (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"), nodes=3, inputs=1, edges_kept=None
+        (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"),
+        nodes=3,
+        skeleton=NASBENCH201,
+        edges_kept=None,
     ),
 }
 

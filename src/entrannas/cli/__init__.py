@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line, a file for a command or two."""
 
 from entrannas.cli.application import main
 

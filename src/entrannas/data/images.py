@@ -1,7 +1,7 @@
-"""Images ready for training: decoded, on the device, in seeded batches, augmented and normalised there.
+"""Images decoded: brought to one shape as uint8, on the device.
 
-What fits is decoded once, kept as uint8 on the device, and in the user's cache for the next time; what does not is
-decoded by worker processes as it is needed. Behind that, both go the same way, a batch at a time.
+What fits is decoded once, kept on the device, and in the user's cache for the next time; what does not is decoded by
+worker processes as it is needed. Behind that, both go the same way, a batch at a time.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -18,21 +17,19 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from entrannas.data.sources import Split, balanced_order, open_source
+from entrannas.data.sources import Split, balanced_order
 from entrannas.errors import InputError
 from entrannas.files import kept, write_whole
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 
-_SURVEYED = 2000
+SURVEYED = 2000
 _LARGEST_SIDE = 224
 _FITS = 0.125
 _WORTH_KEEPING = 1000  # images
@@ -44,7 +41,7 @@ def survey(split: Split, image_size: int | None) -> Shape:
     Images of one size keep it. Others, and all where `image_size` is given, become squares, resized and centre-cropped:
     of `image_size`, else of the median of their shorter sides, at most 224. One channel if all are grey, else three.
     """
-    sample = balanced_order(split.labels, "survey")[:_SURVEYED]
+    sample = balanced_order(split.labels, "survey")[:SURVEYED]
     sizes, grey = Counter[tuple[int, int]](), True
     for index in split.indices[sample].tolist():
         try:
@@ -204,165 +201,3 @@ def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of each channel, of pixels from 0 to 1."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map uint8 [batch, channels, height, width] to float32 in channels-last layout."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
-        return (pixels / 255 - mean) / std
-
-
-def measure_normalisation(images: Images) -> Normalisation:
-    """Measure a training set: all of it if resident, else 2,000 images of it; exactly, by counting pixel values."""
-    places = torch.arange(len(images))
-    if isinstance(images, StreamedImages):
-        places = balanced_order(images.labels, "normalisation")[:_SURVEYED]
-    channels = images.shape[0]
-    counts = torch.zeros(channels, 256, dtype=torch.float64)
-    for batch, _ in images.batches(places.split(500)):
-        for channel in range(channels):
-            counts[channel] += torch.bincount(batch[:, channel].flatten(), minlength=256).cpu()
-    values = torch.arange(256, dtype=torch.float64) / 255
-    share = counts / counts.sum(dim=1, keepdim=True)
-    mean = share @ values
-    std = ((share @ values**2 - mean**2).clamp_min(0)).sqrt()
-    std = torch.where(std < 1e-4, 1.0, std)  # a channel that never changes
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random crops of the padded image, horizontal flips, and cutout (DeVries and Taylor, 2017).
-
-    Attributes:
-        padding: black border before cropping, as a fraction of the image's longer side: 1/8 is CIFAR-10's 4 pixels.
-        flip: mirror half of the images.
-        cutout: side of the square that is set to the mean, as a fraction of the image's: 1/2 is CIFAR-10's 16 pixels.
-    """
-
-    padding: float
-    flip: bool
-    cutout: float
-
-    def crop(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Shift and mirror uint8 [batch, channels, height, width], each image its own way."""
-        batch, _, height, width = images.shape
-        border = round(self.padding * max(height, width))
-        padded = F.pad(images, (border,) * 4) if border else images
-        top = torch.randint(2 * border + 1, (batch, 1), generator=random)
-        left = torch.randint(2 * border + 1, (batch, 1), generator=random)
-        rows, columns = top + torch.arange(height), left + torch.arange(width)
-        if self.flip:
-            mirrored = torch.rand(batch, 1, generator=random) < 0.5
-            columns = torch.where(mirrored, columns.flip(1), columns)
-        image = torch.arange(batch, device=images.device).view(-1, 1, 1)
-        rows, columns = rows.to(images.device), columns.to(images.device)
-        return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-    def cut(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Set a square, which may reach over the edge, to 0 in each image of [batch, channels, height, width]."""
-        batch, _, height, width = images.shape
-        side = round(self.cutout * max(height, width))
-        if not side:
-            return images
-
-        def outside(length: int) -> Tensor:
-            start = torch.randint(length, (batch, 1), generator=random) - side // 2
-            pixel = torch.arange(length)
-            return ((pixel < start) | (pixel >= start + side)).to(images.device)
-
-        return images * (outside(height)[:, None, :, None] | outside(width)[:, None, None, :])
-
-
-def training_batches(
-    images: Images,
-    places: Tensor,
-    batch_size: int,
-    augmentation: Augmentation,
-    normalisation: Normalisation,
-    random: torch.Generator,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield one epoch of images, float32 [batch, *shape] in channels-last layout, and labels, int64 [batch].
-
-    The images at `places` come shuffled and augmented; those that do not fill a batch are left for another epoch.
-    """
-    order = places[torch.randperm(len(places), generator=random)]
-    size = min(batch_size, len(places))
-    for batch, labels in images.batches([b for b in order.split(size) if len(b) == size]):
-        yield augmentation.cut(normalisation(augmentation.crop(batch, random)), random), labels
-
-
-def plain_batches(
-    images: Images, places: Tensor, batch_size: int, normalisation: Normalisation
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the images at `places` in order, as `training_batches` does but unaltered."""
-    for batch, labels in images.batches(places.split(batch_size)):
-        yield normalisation(batch), labels
-
-
-def ordered_batches(images: Images, batch_size: int, normalisation: Normalisation) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all images in order, unaltered."""
-    return plain_batches(images, torch.arange(len(images)), batch_size, normalisation)
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The images that a search or a training learns from."""
-
-    images: Images
-    classes: tuple[str, ...]
-    normalisation: Normalisation
-
-    def summary(self) -> "DataSummary":
-        """Return what a run keeps of it."""
-        return DataSummary(
-            images=len(self.images), shape=self.images.shape, classes=self.classes, normalisation=self.normalisation
-        )
-
-
-class DataSummary(BaseModel):
-    """What a test needs to know of the training data.
-
-    Attributes:
-        images: how many.
-        shape: channels, height, width.
-        classes: their names, in the order of the outputs.
-        normalisation: of the pixels.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: int
-    shape: Shape
-    classes: tuple[str, ...]
-    normalisation: Normalisation
-
-
-def load_training_data(
-    data: str, subset: float | None, image_size: int | None, seed: int, device: torch.device
-) -> TrainingData:
-    """Load the training split of a source, or a class-balanced part of it.
-
-    Raises:
-        InputError: the source cannot be used, or the subset is larger than it or leaves fewer than four images.
-    """
-    source = open_source(data)
-    split = source.train
-    if subset is not None:
-        count = round(subset * len(split)) if subset <= 1 else int(subset)
-        if count > len(split):
-            raise InputError(f"subset {count} is more than the {len(split)} training images of {data}")
-        split = split.select(balanced_order(split.labels, "subset", seed)[:count])
-    if len(split) < 4:
-        raise InputError(f"{len(split)} training images are too few: give at least four")
-    images = load_images(split, survey(split, image_size), device, keep=subset is None)  # subsets are many
-    return TrainingData(images, source.classes, measure_normalisation(images))

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from entrannas.errors import InputError
-from entrannas.runtime.device import generator
+from entrannas.runtime import generator
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _TEST_NAMES = ("test", "validation", "valid", "val")

@@ -1,35 +1,14 @@
-"""Max pooling that keeps its input alone for the backward pass, which a node's operations share.
+"""Max pooling, of which PyTorch's keeps the places of the largest as well, twice the bytes of a map."""
 
-PyTorch's keeps the places of the largest as well, twice the bytes of a map.
-"""
-
-from typing import Any
-
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
-from entrannas.kernels import empty_output, run, shape
+from entrannas.kernels import c
 
 
-class MaxPool(torch.autograd.Function):
-    """The largest of each window of k x k of x [n, c, h, w], where `kernels.applies`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, k: int, stride: int, padding: int) -> Tensor:
-        """Return y [n, c, ho, wo]."""
-        ctx.save_for_backward(x)
-        ctx.shape = shape(x, k, stride, padding, dilation=1)
-        y = empty_output(ctx.shape)
-        run("pooling_forward", x, y, ctx.shape)
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Return the gradient of x."""
-        (x,) = ctx.saved_tensors
-        g = gradients[0].contiguous(memory_format=torch.channels_last)
-        of_x = torch.empty_like(x)
-        run("pooling_backward", g, x, of_x, ctx.shape)
-        return of_x, None, None, None
+def max_pool(x: Tensor, k: int, stride: int, padding: int) -> Tensor:
+    """Return the largest of each window of k x k of x [n, c, h, w]."""
+    if not c.applies(x):
+        return F.max_pool2d(x, k, stride, padding)
+    y: Tensor = c.MaxPool.apply(x, k, stride, padding)  # type: ignore[no-untyped-call]
+    return y

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.architecture.genotype import CellGenotype
-from entrannas.architecture.spaces import SearchSpace
+from entrannas.architecture import NONE, CellGenotype, SearchSpace, Skeleton
 from entrannas.errors import InputError
-from entrannas.kernels.mixture import mixture
-from entrannas.networks.operations import NONE, OPERATIONS, FactorizedReduce, ReluConvNorm, ResidualReduction
+from entrannas.kernels import weighted_sums
+from entrannas.networks.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, ResidualReduction
 
 
 class Inputs(nn.Module):
@@ -49,10 +48,10 @@ class Input(nn.Module):
         return [self.nearer(nearer)]
 
 
-def _inputs(count: int, before: tuple[int, int], channels: int, reduced: bool, searching: bool) -> nn.Module:
-    if count == 1:
-        return Input(before, channels, searching)
-    return Inputs(before, channels, reduced, searching)
+def _inputs(skeleton: Skeleton, before: tuple[int, int], channels: int, reduced: bool, searching: bool) -> nn.Module:
+    if "reduction" in skeleton.kinds:
+        return Inputs(before, channels, reduced, searching)
+    return Input(before, channels, searching)
 
 
 class SearchCell(nn.Module):
@@ -72,14 +71,17 @@ class SearchCell(nn.Module):
         share_features: bool,
         partial: int = 1,
     ) -> None:
-        """Build the candidates; one in `partial` channels goes through them, but two at least: some split them."""
+        """Build the candidates.
+
+        One in `partial` channels goes through them, but at least two: an operation may split its channels in halves.
+        """
         super().__init__()
         self.space = space
         self.strides = {i: 2 if kind == "reduction" and i < space.inputs else 1 for i, _ in space.edges}
         self.through = max(2, channels // partial)
         self.share_features = share_features
         self.out_channels = len(space.output) * channels
-        self.inputs = _inputs(space.inputs, before, channels, reduced, searching=True)
+        self.inputs = _inputs(space.skeleton, before, channels, reduced, searching=True)
         self.operations = nn.ModuleDict()
         for i, j in space.edges:
             for operation in space.operations:
@@ -102,9 +104,9 @@ def live_weights(p: Tensor) -> Live:
 
 
 @functools.lru_cache(maxsize=1000)
-def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return places as a tensor; those on the device already need not be sent in every step."""
-    return torch.tensor(places, device=device)
+def _index(indices: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return indices as a tensor; those on the device already need not be sent in every step."""
+    return torch.tensor(indices, device=device)
 
 
 class EngineCell(SearchCell):
@@ -136,7 +138,7 @@ class EngineCell(SearchCell):
             columns = tuple(sorted({k for row in rows for k in self._live(live[row])}))
             features = [self.operations[self.key(i, nodes[0], self.space.operations[k])](x) for k in columns]
             weights = p.index_select(0, _index(rows, p.device)).index_select(1, _index(columns, p.device))
-            yield from zip(nodes, mixture(weights, features), strict=True)
+            yield from zip(nodes, weighted_sums(weights, features), strict=True)
 
     def arriving(self, terms: list[Tensor], like: Tensor) -> Tensor:
         """Return what a node makes of what arrives at it; zero, of the shape of `like`, where nothing does."""
@@ -206,7 +208,7 @@ class Cell(nn.Module):
         super().__init__()
         self.genotype = genotype
         self.out_channels = len(genotype.output) * channels
-        self.inputs = _inputs(genotype.inputs, before, channels, reduced, searching=False)
+        self.inputs = _inputs(genotype.skeleton, before, channels, reduced, searching=False)
         self.operations = nn.ModuleList()
         for node, connections in genotype.by_node():
             for connection in connections:

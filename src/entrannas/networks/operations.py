@@ -12,21 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input
 
-from entrannas.kernels import LARGEST, applies, depthwise, norm, pooling
+from entrannas.kernels import batch_norm, convolve, max_pool, relu_depthwise
 
 Pair = tuple[int, int]
 
-NONE = "none"
-"""The candidate that is no connection: it takes weight in the relaxation, computes nothing, is in no genotype."""
-
 
 class Conv2d(nn.Conv2d):
-    """A convolution without bias that keeps its input for backward only where its weight wants a gradient.
-
-    PyTorch's keeps it always. In the alpha step no weight wants one, and an Engine-cell is mostly convolutions.
-    """
+    """A convolution without bias, see `kernels.convolve`."""
 
     def __init__(
         self,
@@ -40,78 +33,45 @@ class Conv2d(nn.Conv2d):
     ) -> None:
         super().__init__(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Convolve [batch, in_channels, height, width]."""
-        if self.weight.requires_grad or not input.requires_grad:
-            return super().forward(input)
-        geometry = (self.stride, self.padding, self.dilation, self.groups)
-        convolved: Tensor = _FrozenConvolution.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
-        return convolved
-
-
-class _FrozenConvolution(torch.autograd.Function):
-    """A convolution whose only gradient is its input's, for which the weight is enough."""
-
-    @staticmethod
-    def forward(ctx: Any, input: Tensor, weight: Tensor, *geometry: Any) -> Tensor:
-        output = F.conv2d(input, weight, None, *geometry)
-        ctx.save_for_backward(weight)
-        ctx.input_shape, ctx.input_dtype, ctx.geometry = input.shape, input.dtype, geometry
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (gradient,) = gradients
-        (weight,) = ctx.saved_tensors
-        weight = weight.to(gradient.dtype)
-        wanted = conv2d_input(ctx.input_shape, weight, gradient, *ctx.geometry)
-        return wanted.to(ctx.input_dtype), None, None, None, None, None
+        return convolve(x, self.weight, self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
 
 
 class ReluDepthwise(Conv2d):
-    """ReLU and depthwise convolution in one, see `kernels.depthwise`."""
+    """ReLU and depthwise convolution in one, see `kernels.relu_depthwise`."""
 
     def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
         padding = dilation * (kernel - 1) // 2
         super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Rectify and convolve [batch, channels, height, width]."""
-        if self.kernel_size[0] > LARGEST or not applies(input):
-            return super().forward(torch.relu(input))
-        geometry = self.stride[0], int(self.padding[0]), self.dilation[0]
-        convolved: Tensor = depthwise.ReluDepthwise.apply(input, self.weight, *geometry)  # type: ignore[no-untyped-call]
-        return convolved
+        return relu_depthwise(x, self.weight, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """3 x 3 max pooling, see `kernels.pooling`."""
+    """3 x 3 max pooling, see `kernels.max_pool`."""
 
     def __init__(self, stride: int) -> None:
         super().__init__(3, stride, padding=1)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Pool [batch, channels, height, width]."""
-        if not applies(input):
-            plain: Tensor = super().forward(input)
-            return plain
-        pooled: Tensor = pooling.MaxPool.apply(input, self.kernel_size, self.stride, self.padding)  # type: ignore[no-untyped-call]
-        return pooled
+        return max_pool(x, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch norm, see `kernels.norm`."""
+    """Batch norm, see `kernels.batch_norm`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Normalise [batch, channels, height, width]."""
-        several = input.numel() > self.num_features
-        if not (self.training and several and self.momentum is not None and applies(input)):
-            return super().forward(input)
-        assert self.num_batches_tracked is not None
+        if not self.training or self.momentum is None:
+            return super().forward(x)
+        assert self.num_batches_tracked is not None and self.running_mean is not None and self.running_var is not None
         self.num_batches_tracked.add_(1)
-        running = self.running_mean, self.running_var, self.momentum, self.eps
-        normalised: Tensor = norm.BatchNorm.apply(input, self.weight, self.bias, *running)  # type: ignore[no-untyped-call]
-        return normalised
+        running = self.running_mean, self.running_var
+        return batch_norm(x, self.weight, self.bias, *running, self.momentum, self.eps)
 
 
 class ReluConvNorm(nn.Sequential):

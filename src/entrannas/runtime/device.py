@@ -1,6 +1,5 @@
-"""Where and how tensors are computed: device and precision through Lightning Fabric, and seeds."""
+"""Where and how tensors are computed: device and precision, through Lightning Fabric."""
 
-import hashlib
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -32,13 +31,3 @@ def start(device: Device, precision: Precision) -> "Fabric":
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     fabric.launch()
     return fabric
-
-
-def seed_of(*key: object) -> int:
-    """Return a seed for a purpose, such as `seed_of("epoch", seed, 3)`; different keys give unrelated seeds."""
-    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:7])
-
-
-def generator(*key: object) -> torch.Generator:
-    """Return a random generator on the CPU, seeded by `seed_of`."""
-    return torch.Generator().manual_seed(seed_of(*key))

@@ -2,95 +2,160 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from fractions import Fraction as Ratio
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from entrannas.architecture.spaces import SPACES, SearchSpace, search_space
-from entrannas.networks.stacks import cell_kinds
-from entrannas.runs.configuration import (
-    SEARCH_PRESETS,
+from entrannas.architecture import SPACES, SearchSpace, search_space
+from entrannas.runs import (
+    DATA,
+    LEARNING,
+    NETWORK,
+    RUN,
     Configuration,
     Count,
+    Follows,
     Fraction,
+    NotNegative,
+    Number,
     Positive,
-    search_default,
-    target_size,
+    setting,
+    shown,
+    told_apart,
 )
-from entrannas.searching.methods import METHODS, Method, method_in
+from entrannas.searching.methods import IN_SPACE, METHODS, Method, method_in
+from entrannas.training import target_size
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 20, "batch_size": 32, "channels": 8, "cells": 5, "flip": False},
+}
 
 
-def _method_default(value: Callable[[Method, dict[str, Any]], Any]) -> Any:
-    """Make a field whose default follows from the method and the settings before it."""
-    return Field(default_factory=lambda settings: value(method_in(settings["space"], settings["method"]), settings))
+def _protocol(name: str, value: Any) -> Follows:
+    """Follow from the data set's preset, else the protocol."""
+    cases = {"": value} | {data: preset[name] for data, preset in PRESETS.items() if name in preset}
+    told = told_apart({case: shown(default) for case, default in cases.items()})
+    return Follows(lambda settings: PRESETS.get(settings["data"], {}).get(name, value), told)
+
+
+def _method(value: Callable[[Method, dict[str, Any]], Any], told: Callable[[Method], str]) -> Follows:
+    """Follow from the method, as it is in the space, and the settings before it."""
+
+    def default(settings: dict[str, Any]) -> Any:
+        return value(method_in(settings["space"], settings["method"]), settings)
+
+    cases = {name: told(method) for name, method in METHODS.items()}
+    cases |= {f"{name} in {space}": told(method_in(space, name)) for space, name in IN_SPACE}
+    return Follows(default, told_apart(cases))
+
+
+def _noted(name: str) -> str:
+    note = METHODS[name].note
+    return f"{name} ({note})" if note else name
+
+
+def _part(fraction: float) -> str:
+    return f"{Ratio(fraction).limit_denominator(100)} of the epochs" if fraction else "0"
 
 
 class SearchConfig(Configuration):
-    """Settings of a search; the defaults are the CIFAR-10 protocol of the method's paper, where it is settled.
+    """Settings of a search; the defaults are the CIFAR-10 protocol of the method's paper, where it is settled."""
 
-    Attributes:
-        space: a search space, see `spaces.SPACES`.
-        method: a search method, see `methods.METHODS`.
-        nodes: intermediate nodes of a cell.
-        cells: how many the super-net stacks, at least 3.
-        channels: of its first cells.
-        engines: which of its cells are Engine-cells, counted from 0; `all`; by default the method's choice.
-        tau: the temperature of the first and of the last epoch, linear in between; by default the method's.
-        epochs: over the two halves of the training set.
-        batch_size: of a weights step, and of an alpha step; by default the method's.
-        warmup_epochs: at the start, in which alpha and beta stay untouched; by default the method's fraction of all,
-            rounded.
-        settling_epochs: at the end, in which they stay as they are; by default the method's fraction of all, rounded
-            down.
-        weights_lr: of SGD, cosine to `weights_lr_end`; by default 0.1 at batch 256, in proportion to the batch.
-        alpha_lr: of Adam; by default such that alpha can go as far as in the method's protocol, see `alpha_rate`. With
-            `entrannas` it falls over the epochs.
-        beta_lr: of Adam, for the thresholds of a method that has them, cosine to 0.
-        target_connections: a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
-        derive: when the Transit-cells get the architecture of the moment: after every step, after every epoch, or not
-            before the end, so that they keep the one that the search began with.
-        trials: how many neighbours of what alpha has derived at the end compete with it, see `trials`; 0 for none.
-        trial_cells: of the networks that compete; by default three times those of the super-net, at most those that a
-            training gives the target network by default.
-        trial_steps: of their training, twice as many for the quarter that is the best.
-        cutout: side of the square that is cut out, as a fraction of the image's side.
-        flip: mirror half of the images.
-        picture_every: epochs between two pictures of the cells.
-    """
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
-    space: str = "darts"
-    method: str = "entrannas"
-    nodes: Count = Field(default_factory=lambda settings: SPACES[settings["space"]].nodes)
-    cells: Annotated[int, Field(ge=3)] = search_default("cells", 8)
-    channels: Annotated[int, Field(ge=2)] = search_default("channels", 16)
-    engines: tuple[int, ...] = _method_default(lambda method, settings: method.engines(_kinds(settings)))
-    tau: tuple[Positive, Positive] = _method_default(lambda method, _: method.tau)
-    epochs: Count = search_default("epochs", 50)
-    warmup_epochs: Annotated[int, Field(ge=0)] = _method_default(
-        lambda method, settings: int(method.warmup * settings["epochs"] + 0.5)
+    space: str = setting(NETWORK, "darts", choices=", ".join(SPACES))
+    """The search space."""
+    method: str = setting(LEARNING, "entrannas", choices=", ".join(map(_noted, METHODS)))
+    """The search method."""
+    nodes: Count = setting(
+        NETWORK,
+        Follows(
+            lambda settings: SPACES[settings["space"]].nodes,
+            told_apart({name: shown(space.nodes) for name, space in SPACES.items()}),
+        ),
     )
-    settling_epochs: Annotated[int, Field(ge=0)] = _method_default(
-        lambda method, settings: int(method.settling * settings["epochs"])
+    """Intermediate nodes of a cell."""
+    cells: Annotated[int, Field(ge=3)] = setting(NETWORK, _protocol("cells", 8))
+    """How many cells the super-net stacks."""
+    channels: Annotated[int, Field(ge=2)] = setting(NETWORK, _protocol("channels", 16))
+    """Channels of the first cells."""
+    engines: tuple[int, ...] = setting(
+        LEARNING,
+        _method(
+            lambda method, settings: method.engines(_kinds(settings)),
+            lambda method: method.engines.__name__.replace("_", " "),
+        ),
+        "5,7|all",
     )
-    batch_size: Count = _method_default(
-        lambda method, settings: SEARCH_PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size)
+    """Which cells are Engine-cells, counted from 0."""
+    tau: tuple[Positive, Positive] = setting(
+        LEARNING, _method(lambda method, _: method.tau, lambda method: shown(method.tau)), "START END"
     )
-    weights_lr: Positive = Field(default_factory=lambda settings: 0.1 * settings["batch_size"] / 256)
-    weights_lr_end: Annotated[float, Field(ge=0)] = 0.001
-    alpha_lr: Positive | None = None
-    beta_lr: Positive = 0.1
-    target_connections: Annotated[float, Field(ge=0)] = _method_default(
-        lambda method, _: 2.0 if method.thresholds else 0.0
+    """Temperature of the first and of the last epoch, linear in between."""
+    epochs: Count = setting(LEARNING, _protocol("epochs", 50))
+    """Epochs over the two halves of the training set."""
+    warmup_epochs: Number = setting(
+        LEARNING,
+        _method(
+            lambda method, settings: int(method.warmup * settings["epochs"] + 0.5), lambda method: _part(method.warmup)
+        ),
     )
-    derive: Literal["step", "epoch", "end"] = "step"
-    trials: Annotated[int, Field(ge=0)] = _method_default(lambda method, _: method.trials)
-    trial_cells: Count = Field(
-        default_factory=lambda settings: min(3 * settings["cells"], target_size(settings["data"], settings["stem"])[0])
+    """Epochs at the start in which alpha and beta stay untouched."""
+    settling_epochs: Number = setting(
+        LEARNING,
+        _method(
+            lambda method, settings: int(method.settling * settings["epochs"]), lambda method: _part(method.settling)
+        ),
     )
-    trial_steps: Count = 150
-    flip: bool = search_default("flip", True)
-    cutout: Fraction = 0.0
-    picture_every: Count = 10
+    """Epochs at the end in which alpha and beta stay as they are."""
+    batch_size: Count = setting(
+        LEARNING,
+        _method(
+            lambda method, settings: PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size),
+            lambda method: shown(method.batch_size),
+        ),
+    )
+    """Images of a weights step, and of an alpha step."""
+    weights_lr: Positive = setting(
+        LEARNING, Follows(lambda settings: 0.1 * settings["batch_size"] / 256, "0.1 at batch 256, in proportion to it")
+    )
+    """Learning rate of SGD, for the weights; it falls along a cosine."""
+    weights_lr_end: NotNegative = setting(LEARNING, 0.001)
+    """What it falls to."""
+    alpha_lr: Positive | None = setting(
+        LEARNING, Follows(lambda settings: None, "such that alpha can go as far as in the method's paper")
+    )
+    """Learning rate of Adam, for alpha. With entrannas it falls over the epochs, as the temperature does."""
+    beta_lr: Positive = setting(LEARNING, 0.1)
+    """Learning rate of Adam, for the thresholds of a method that has them; it falls to 0 along a cosine."""
+    target_connections: NotNegative = setting(
+        LEARNING,
+        _method(lambda method, _: 2.0 if method.thresholds else 0.0, lambda method: "2" if method.thresholds else "0"),
+    )
+    """Connections a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull."""
+    derive: Literal["step", "epoch", "end"] = setting(LEARNING, "step")
+    """When the Transit-cells get the architecture of the moment: after every step, after every epoch, or not before the
+    end, so that they keep the one that the search began with."""
+    trials: Number = setting(LEARNING, _method(lambda method, _: method.trials, lambda method: shown(method.trials)))
+    """How many neighbours, with one operation exchanged, compete at the end with what alpha has derived, each trained
+    for a short time; 0 for none."""
+    trial_cells: Count = setting(
+        LEARNING,
+        Follows(
+            lambda settings: min(3 * settings["cells"], target_size(settings["data"], settings["stem"])[0]),
+            "three times --cells, at most those of a training",
+        ),
+    )
+    """How many cells the networks that compete stack."""
+    trial_steps: Count = setting(LEARNING, 150)
+    """Steps of their training; the best quarter is trained anew, twice as long."""
+    flip: bool = setting(DATA, _protocol("flip", True))
+    """Mirror half of the images."""
+    cutout: Fraction = setting(DATA, 0.0)
+    """Side of the square that is cut out of each image, as a fraction of its side."""
+    picture_every: Count = setting(RUN, 10)
+    """Epochs between two pictures of the cells."""
 
     @field_validator("space", "method")
     @classmethod
@@ -152,7 +217,7 @@ class SearchConfig(Configuration):
 
 
 def _kinds(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    return cell_kinds(settings["cells"], SPACES[settings["space"]].inputs)
+    return SPACES[settings["space"]].skeleton.cell_kinds(settings["cells"])
 
 
 def method_of(config: SearchConfig) -> Method:
@@ -161,6 +226,5 @@ def method_of(config: SearchConfig) -> Method:
 
 
 def space_of(config: SearchConfig) -> SearchSpace:
-    """Return the space; where a weight can be zero, `none` has nothing left to say."""
-    space = search_space(config.space, config.nodes)
-    return space.without_none() if method_of(config).thresholds else space
+    """Return the space."""
+    return search_space(config.space, config.nodes)

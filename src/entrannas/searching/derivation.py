@@ -9,9 +9,7 @@ from math import prod
 
 from torch import Tensor
 
-from entrannas.architecture.genotype import CellGenotype, Connection
-from entrannas.architecture.spaces import SearchSpace
-from entrannas.networks.operations import NONE
+from entrannas.architecture import NONE, CellGenotype, Connection, SearchSpace
 
 Edge = tuple[int, int]
 

@@ -9,44 +9,35 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from entrannas import kernels
-from entrannas.architecture.drawing import save_pictures
-from entrannas.architecture.genotype import Connection, Genotype
-from entrannas.data.images import Augmentation, TrainingData, load_training_data, training_batches
-from entrannas.data.sources import balanced_order
-from entrannas.networks.costs import cost
-from entrannas.networks.stacks import SuperNet, build_network
-from entrannas.runs.configuration import SEARCH_PRESETS, Configuration, preset_note, target_size
-from entrannas.runs.progress import Reporter
-from entrannas.runs.run import Run
-from entrannas.runtime.device import generator, seed_of, start
-from entrannas.runtime.learning import Tally, cosine, set_lr
-from entrannas.runtime.memory import LEARN_WITH_LESS, enough_memory, peak_memory
-from entrannas.runtime.replay import Replay
+from entrannas.architecture import Connection, Genotype, save_pictures
+from entrannas.data import Augmentation, TrainingData, balanced_order, training_batches
+from entrannas.networks import Size, build_network, cost
+from entrannas.runs import Configuration, Listener, Result, Task
+from entrannas.runtime import Replay, Tally, cosine, enough_memory, generator, peak_memory, seed_of, set_lr
 from entrannas.searching.configuration import SearchConfig, method_of, space_of
-from entrannas.searching.schedules import alpha_epochs, alpha_rate, target, temperature
+from entrannas.searching.schedules import alpha_epochs, alpha_rate, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
+from entrannas.training import target_size
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class SearchResult(Result):
     """What a search found.
 
     Attributes:
         run: the run directory.
         genotype: the architecture that the last step derived, or that won the trials.
-        seconds: the search took, those before an interruption included.
+        seconds: how long the search took, with the time before an interruption.
         weights_accuracy: of the super-net on the weights half, over the last epoch; None where no cell learns.
-        alpha_accuracy: the same on the alpha half, over the last epoch in which alpha learned.
-        parameters: of the target network, at the size that a training gives it by default.
-        multiply_adds: the same, for one image.
+        alpha_accuracy: of the super-net on the alpha half, over the last epoch in which alpha learned.
+        parameters: those of the target network, at the size that a training gives it by default.
+        multiply_adds: those of the same network, for one image.
     """
 
-    run: Path
     genotype: Genotype
     seconds: float
     weights_accuracy: float | None
@@ -56,7 +47,10 @@ class SearchResult:
 
 
 def search(
-    config: SearchConfig, out: str | Path | None = None, resume: bool = False, reporter: Reporter | None = None
+    config: SearchConfig,
+    out: str | Path | None = None,
+    resume: bool = False,
+    listeners: Sequence[Listener] = (),
 ) -> SearchResult:
     """Search an architecture, and leave a run directory.
 
@@ -64,122 +58,87 @@ def search(
         config: the settings.
         out: the run directory; by default a new one in `runs/`.
         resume: go on with the run in `out` after its last whole epoch, to the same bytes as if it had never stopped.
-        reporter: is told of the progress.
+        listeners: are told of what happens, see `runs.events`.
 
     Raises:
-        InputError: the data, the device or the run directory cannot be used; nothing is overwritten.
+        InputError: the data, the device or the run directory cannot be used, or memory does not suffice; nothing is
+            overwritten.
     """
-    began = time.monotonic()
-    reporter = reporter or Reporter()
-    settings = config.model_dump(mode="json")
-    run = Run.claim(out, "search", config.data, settings, resume)
-    fabric = start(config.device, config.precision)
-    data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
-    run.begin("search", settings, fabric.device, data.summary())
-
-    searcher = build_searcher(fabric, config, data, Replay(say=reporter.say))
-    first, state = run.load_checkpoint()
-    before = sum(line["seconds"] for line in [*run.metrics(), *held_trials(run)])
-    if state:
-        searcher.load_state(state)
-    reporter.say(f"search in {run.path}")
-    if kernels.wanting(fabric.device):
-        reporter.say(kernels.WANTING)
-    if config.data in SEARCH_PRESETS:
-        reporter.say(preset_note(config.data, config.epochs, config.cells, config.channels))
-
-    weights_half, alpha_half = halves(data.images.labels, config.seed)
-    epochs = range(first, config.epochs if config.engines else 0)  # without an Engine-cell, nothing can be learned
-    steps = max(1, len(weights_half) // config.batch_size)
-    with enough_memory(config.batch_size, LEARN_WITH_LESS), reporter.watch("search", epochs, steps):
-        for epoch in epochs:
-            metrics = _epoch(searcher, config, data, (weights_half, alpha_half), epoch, reporter)
+    with Task("search", "search", config, out, resume, listeners) as task:
+        searcher = build_searcher(task.fabric, config, task.data, Replay(say=task.events.tell))
+        task.begin(searcher)
+        before = sum(line["seconds"] for line in [*task.run.metrics(), *held_trials(task.run)])
+        split = halves(task.data.images.labels, config.seed)
+        epochs = config.epochs if config.engines else 0  # without an Engine-cell, nothing can be learned
+        for epoch in task.epochs(epochs, len(split[0]) // config.batch_size):
+            metrics = _epoch(searcher, task, config, split, epoch)
             genotype = searcher.derive()
-            run.log(metrics | {"genotype": genotype.to_text()})
-            run.write("genotype.json", genotype.to_json().encode())
+            task.run.write("genotype.json", genotype.to_json().encode())
             if (epoch + 1) % config.picture_every == 0:
-                save_pictures(genotype, run.path / "pictures", f"epoch-{epoch + 1:03}-")
-            run.save_checkpoint(epoch + 1, searcher.state())
-            reporter.epoch(metrics)
+                save_pictures(genotype, task.run.path / "pictures", f"epoch-{epoch + 1:03}-")
+            task.end_epoch(epoch, metrics | {"genotype": genotype.to_text()})
 
-    searcher.tau = temperature(config, config.epochs - 1)
-    genotype = searcher.derive()
-    if config.trials:
-        genotype = _hold_trials(run, searcher, config, data, (weights_half, alpha_half), reporter)
-    run.write("genotype.json", genotype.to_json().encode())
-    save_pictures(genotype, run.path, "")
-    history = run.metrics()
+        searcher.tau = temperature(config, config.epochs - 1)
+        genotype = _hold_trials(task, searcher, config, split) if config.trials else searcher.derive()
+        task.run.write("genotype.json", genotype.to_json().encode())
+        save_pictures(genotype, task.run.path, "")
+        return task.finish(_result(task, config, genotype, time.monotonic() - task.began + before))
+
+
+def _result(task: Task, config: SearchConfig, genotype: Genotype, seconds: float) -> SearchResult:
+    """Sum up what has been found, with the cost of the network that a training makes of it by default."""
+    history = task.run.metrics()
     last = history[-1] if history else {}
     learned = [line["alpha_accuracy"] for line in history if line["alpha_accuracy"] is not None]
-    target = *target_size(config.data, config.stem), config.stem
-    network = build_network(genotype, len(data.classes), *target, in_channels=data.images.shape[0])
-    result = SearchResult(
-        run=run.path,
+    shape = task.data.images.shape
+    size = *target_size(config.data, config.stem), config.stem
+    network = build_network(genotype, len(task.data.classes), *size, in_channels=shape[0])
+    return SearchResult(
+        run=task.run.path,
         genotype=genotype,
-        seconds=time.monotonic() - began + before,
+        seconds=seconds,
         weights_accuracy=last.get("weights_accuracy"),
         alpha_accuracy=learned[-1] if learned else None,
-        **asdict(cost(network, data.images.shape)),
+        **asdict(cost(network, shape)),
     )
-    run.write_json("result.json", asdict(result) | {"run": str(run.path), "genotype": genotype.to_text()})
-    return result
 
 
-def _hold_trials(
-    run: Run,
-    searcher: Searcher,
-    config: SearchConfig,
-    data: TrainingData,
-    halves: tuple[Tensor, Tensor],
-    reporter: Reporter,
-) -> Genotype:
+def _hold_trials(task: Task, searcher: Searcher, config: SearchConfig, split: tuple[Tensor, Tensor]) -> Genotype:
     """Let what alpha has derived and its closest neighbours compete, and return the winner."""
     derived = searcher.derive()
     with torch.no_grad():
         closest = neighbours(derived, searcher.relax(), searcher.space)[: config.trials]
     common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
     settings = trial_config(common | {"cells": config.trial_cells})
-    trial = Trial(searcher.fabric, settings, data, halves, searcher.replay, reporter)
+    trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped)
     with enough_memory(settings.batch_size, "choose fewer --trial-cells in a new run, or make room and --resume"):
-        return compete(run, [derived, *closest], trial, config.trial_steps, reporter)
+        return compete(task.run, [derived, *closest], trial, config.trial_steps, task.events)
 
 
 def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the places of the images that weights learn on, and of those that alpha learns on; both class-balanced."""
+    """Return the indices of the images that weights learn on, and of those that alpha learns on; class-balanced."""
     order = balanced_order(labels, "halves", seed)
     half = len(order) // 2
     return order[:half], order[half : 2 * half]
 
 
-def build_supernet(config: SearchConfig, data: TrainingData, engines: Sequence[int]) -> SuperNet:
-    """Build a super-net of the configured size with the Engine-cells given."""
-    size = config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem
-    method = method_of(config)
-    return SuperNet(space_of(config), engines, method.share_features, *size, method.partial)
-
-
 def build_searcher(
     fabric: "Fabric", config: SearchConfig, data: TrainingData, replay: Replay | None = None
 ) -> Searcher:
-    """Build what a search starts from."""
+    """Build what a search of that configuration starts from."""
     torch.manual_seed(seed_of("weights", config.seed))
-    supernet = build_supernet(config, data, config.engines)
-    return Searcher(fabric, method_of(config), space_of(config), supernet, config.seed, replay)
+    size = Size(config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem)
+    return Searcher.build(fabric, method_of(config), space_of(config), size, config.seed, config.engines, replay)
 
 
 def _epoch(
-    searcher: Searcher,
-    config: SearchConfig,
-    data: TrainingData,
-    halves: tuple[Tensor, Tensor],
-    epoch: int,
-    reporter: Reporter,
+    searcher: Searcher, task: Task, config: SearchConfig, split: tuple[Tensor, Tensor], epoch: int
 ) -> dict[str, Any]:
     """Take the steps of an epoch: derive, learn weights, learn alpha, and again. Return its metrics."""
-    began = time.monotonic()
+    began, data = time.monotonic(), task.data
     torch.manual_seed(seed_of("epoch", config.seed, epoch))
     searcher.tau = temperature(config, epoch)
-    searcher.target = target(config, epoch, searcher.space)
+    searcher.target = target_connections(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
     alpha_lr = alpha_rate(config, len(data.images), epoch)
@@ -194,7 +153,7 @@ def _epoch(
     learning = epoch in alpha_epochs(config)
     derived = searcher.derive()
     genotype = searcher.initial if config.derive == "end" else derived
-    for weights_batch, alpha_batch in zip(batches(halves[0], "weights"), batches(halves[1], "alpha"), strict=True):
+    for weights_batch, alpha_batch in zip(batches(split[0], "weights"), batches(split[1], "alpha"), strict=True):
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if learning:
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])
@@ -203,7 +162,7 @@ def _epoch(
             revived += sum(len(set(now) - set(then)) for now, then in _nodes(derived, before))
             if config.derive == "step":
                 genotype = derived
-        reporter.step()
+        task.stepped()
 
     weights_loss, weights_accuracy = weights_tally.result()
     alpha_loss, alpha_accuracy = alpha_tally.result() if learning else (None, None)

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from entrannas.architecture.genotype import CellGenotype
-from entrannas.architecture.spaces import SearchSpace
+from entrannas.architecture import CellGenotype, SearchSpace
 from entrannas.searching.derivation import nonzero, strongest, strongest_or_none
 from entrannas.searching.relaxation import (
     edge_softmax,
@@ -45,6 +44,7 @@ class Method:
         partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
         unrolled: whether alpha's gradient looks a weights step ahead: second order.
         trials: how many neighbours of what is derived at the end compete with it as networks, see `trials`.
+        note: what the name does not tell.
     """
 
     engines: Callable[[Sequence[str]], tuple[int, ...]]
@@ -62,6 +62,7 @@ class Method:
     partial: int = 1
     unrolled: bool = False
     trials: int = 0
+    note: str = ""
 
     @property
     def thresholds(self) -> bool:
@@ -113,6 +114,7 @@ _DST = replace(
     alpha_schedule="constant",
     warmup=2 / 5,
     beta="thresholds",
+    note="topology learned",
 )
 # Liu et al., ICLR 2019, first order.
 _DARTS = Method(
@@ -129,9 +131,9 @@ METHODS = {
     "entrannas": _ENTRANNAS,
     # The two differ in what competes: all that arrives at a node, or an edge.
     "entrannas-dst": _DST,
-    "entrannas-dst-edge": replace(_DST, relaxation=thresholded_edge_softmax),
+    "entrannas-dst-edge": replace(_DST, relaxation=thresholded_edge_softmax, note="its other reading"),
     "darts": _DARTS,
-    "darts-2nd": replace(_DARTS, unrolled=True),
+    "darts-2nd": replace(_DARTS, unrolled=True, note="second order"),
     # Xu et al., ICLR 2020: alpha learns in the last 35 of 50 epochs.
     "pc-darts": replace(
         _DARTS,
@@ -151,11 +153,11 @@ METHODS = {
         draw=gumbel_one_hot,
     ),
     # The initial alphas are independent and alike, so what the rule derives from them is a uniform draw.
-    "random": replace(_DARTS, engines=no_cell, share_features=True, batch_size=256),
+    "random": replace(_DARTS, engines=no_cell, share_features=True, batch_size=256, note="a draw"),
 }
 
 # What a method does otherwise in a space, because it was better there and not elsewhere: see docs/benchmarks.md.
-_IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
+IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
     # Before convolutions are trained, pooling beats them. At a low temperature, decided edges turn over. Alpha sees no
     # worth in a way around convolutions; 18 trials are all neighbours.
     ("nasbench201", "entrannas"): {
@@ -174,4 +176,4 @@ def method_in(space: str, name: str) -> Method:
     Raises:
         KeyError: there is no such method.
     """
-    return replace(METHODS[name], **_IN_SPACE.get((space, name), {}))
+    return replace(METHODS[name], **IN_SPACE.get((space, name), {}))

@@ -8,7 +8,7 @@ None where nothing is; `tau` is the temperature, above 0.
 import torch
 from torch import Tensor
 
-from entrannas.architecture.spaces import SearchSpace
+from entrannas.architecture import SearchSpace
 
 
 def edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:

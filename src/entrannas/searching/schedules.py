@@ -1,7 +1,7 @@
 """What changes over the epochs of a search: when alpha learns and how fast, the temperature, the thresholds' target."""
 
-from entrannas.architecture.spaces import SearchSpace
-from entrannas.runtime.learning import cosine
+from entrannas.architecture import SearchSpace
+from entrannas.runtime import cosine
 from entrannas.searching.configuration import SearchConfig, method_of
 
 _SPARSIFIED_AFTER = 0.5  # of the epochs in which alpha learns: from there on, the target is the configured one
@@ -31,7 +31,7 @@ def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
     return rate
 
 
-def target(config: SearchConfig, epoch: int, space: SearchSpace) -> float:
+def target_connections(config: SearchConfig, epoch: int, space: SearchSpace) -> float:
     """Lower the target from all connections to the configured one, geometrically, in the first half after warm-up."""
     if not config.target_connections:
         return 0.0

@@ -7,14 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.architecture.genotype import Genotype
-from entrannas.architecture.spaces import SearchSpace
-from entrannas.networks.cells import Live, live_weights
-from entrannas.networks.stacks import SuperNet
-from entrannas.runs.run import load_module_state, load_optimizer_state, module_state, optimizer_state
-from entrannas.runtime.device import generator
-from entrannas.runtime.learning import descend, gradients_by
-from entrannas.runtime.replay import Replay
+from entrannas.architecture import Genotype, SearchSpace
+from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
+from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
+from entrannas.runtime import Replay, descend, generator, gradients_by
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import entropy, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
@@ -39,16 +35,16 @@ class Searcher:
         self,
         fabric: "Fabric",
         method: Method,
-        space: SearchSpace,
         supernet: SuperNet,
         seed: int,
-        replay: Replay | None = None,
+        replay: Replay,
     ) -> None:
         """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
 
         Thresholds have a rate of their own and no weight decay, shares those of alpha. Passes run through `replay`.
         """
-        self.fabric, self.method, self.space = fabric, method, space
+        self.fabric, self.method, self.replay = fabric, method, replay
+        self.space = space = supernet.config.space
         self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         shape = len(space.edges), len(space.operations)
         random = generator("alpha", seed)
@@ -66,8 +62,35 @@ class Searcher:
         if own:
             groups.append({"params": own, "weight_decay": 0.0})
         self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
-        self.replay = replay or Replay()
         self.initial = self.derive()
+
+    @classmethod
+    def build(
+        cls,
+        fabric: "Fabric",
+        method: Method,
+        space: SearchSpace,
+        size: Size,
+        seed: int = 0,
+        engines: tuple[int, ...] | None = None,
+        replay: Replay | None = None,
+    ) -> "Searcher":
+        """Build what a search of a space by a method starts from: where method, space and Engine-cells come together.
+
+        Args:
+            fabric: device and precision.
+            method: a row of `methods.METHODS`, as it is in the space.
+            space: what is searched; a method that can weigh a connection with zero has no `none` in it.
+            size: of the super-net, whose weights are drawn from PyTorch's own generator.
+            seed: alpha is drawn by it.
+            engines: the indices of the Engine-cells; by default the method's choice.
+            replay: through which the passes run; by default one of its own.
+        """
+        space = space.without_none() if method.thresholds else space
+        if engines is None:
+            engines = method.engines(space.skeleton.cell_kinds(size.cells))
+        config = SuperNetConfig(space, size, engines, method.share_features, method.partial)
+        return cls(fabric, method, SuperNet(config), seed, replay or Replay())
 
     def set_rates(self, alpha_lr: float, beta_lr: float) -> None:
         """Set the learning rates of alpha, and of the thresholds, where there are any; 0 at first."""

@@ -18,16 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
-from entrannas.architecture.spaces import SearchSpace
-from entrannas.data.images import Augmentation, TrainingData, plain_batches, training_batches
-from entrannas.networks.operations import NONE
-from entrannas.runs.progress import Reporter
-from entrannas.runs.run import Run
-from entrannas.runtime.device import generator, seed_of
-from entrannas.runtime.learning import accuracy, cosine, set_lr
-from entrannas.runtime.replay import Replay
-from entrannas.training.loop import TrainConfig, network_of, sgd, training_step
+from entrannas.architecture import NONE, CellGenotype, Connection, Genotype, SearchSpace
+from entrannas.data import Augmentation, TrainingData, plain_batches, training_batches
+from entrannas.runs import Events, Run, TrialEnded
+from entrannas.runtime import Replay, accuracy, cosine, generator, seed_of
+from entrannas.training import TrainConfig, Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -81,7 +76,7 @@ def held_trials(run: Run) -> list[dict[str, Any]]:
 
 
 def compete(
-    run: Run, candidates: Sequence[Genotype], trial: Callable[[Genotype, int], float], steps: int, reporter: Reporter
+    run: Run, candidates: Sequence[Genotype], trial: Callable[[Genotype, int], float], steps: int, events: Events
 ) -> Genotype:
     """Hold the trials, two rounds where the best quarter is more than one, and return the winner.
 
@@ -93,7 +88,7 @@ def compete(
         candidates: what competes.
         trial: genotype and steps to an accuracy.
         steps: of a trial of the first round.
-        reporter: is told of the progress.
+        events: where it is said what happens.
     """
     held = held_trials(run)
     accuracies = {(line["genotype"], line["steps"]): line["accuracy"] for line in held}
@@ -102,16 +97,14 @@ def compete(
             break
         left = [genotype for genotype in candidates if (genotype.to_text(), steps * factor) not in accuracies]
         numbers = range(len(candidates) - len(left), len(candidates))
-        with reporter.watch(f"trial of {steps * factor} steps", numbers, steps * factor):
+        with events.stage(f"trial of {steps * factor} steps", numbers, steps * factor):
             for genotype in left:
                 began, text = time.monotonic(), genotype.to_text()
-                result = trial(genotype, steps * factor)
-                held.append(
-                    {"genotype": text, "steps": steps * factor, "accuracy": result, "seconds": time.monotonic() - began}
-                )
+                accuracies[text, steps * factor] = reached = trial(genotype, steps * factor)
+                seconds = time.monotonic() - began
+                held.append({"genotype": text, "steps": steps * factor, "accuracy": reached, "seconds": seconds})
                 run.write_json(TRIALS, {"trials": held})
-                accuracies[text, steps * factor] = result
-                reporter.epoch({"accuracy": result})
+                events.say(TrialEnded(held[-1]))
         ranked = sorted(candidates, key=lambda genotype: -accuracies[genotype.to_text(), steps * factor])
         candidates = ranked[: ceil(len(ranked) / _KEPT)]
     return candidates[0]
@@ -135,29 +128,27 @@ class Trial:
         fabric: "Fabric",
         config: TrainConfig,
         data: TrainingData,
-        places: tuple[Tensor, Tensor],
+        halves: tuple[Tensor, Tensor],
         replay: Replay,
-        reporter: Reporter,
+        stepped: Callable[[], None],
     ) -> None:
-        """Set the network and its training by `config`, but for the epochs, and the images by their two `places`.
+        """Set the network and its training by `config`, but for the epochs, and the images by the two halves' indices.
 
-        Passes run through `replay`, whose recordings are let go.
+        Passes run through `replay`, whose recordings are let go; `stepped` is called after each step.
         """
-        self.fabric, self.config, self.data, self.replay, self.reporter = fabric, config, data, replay, reporter
-        self.learned, self.judged = places[0], places[1][:_JUDGED]
+        self.fabric, self.config, self.data, self.replay, self.stepped = fabric, config, data, replay, stepped
+        self.learned, self.judged = halves[0], halves[1][:_JUDGED]
 
     def __call__(self, genotype: Genotype, steps: int) -> float:
         """Return the accuracy, from 0 to 1, after so many steps."""
         config, data = self.config, self.data
         torch.manual_seed(seed_of("trial", config.seed))
-        network = network_of(genotype, config, len(data.classes), data.images.shape[0], self.fabric.device)
-        optimizer = sgd(network, config)
         self.replay.forget()
-        for step, (images, labels) in zip(range(steps), _halved(self._batches()), strict=False):
-            set_lr(optimizer, cosine(config.lr, 0.0, step / steps))
-            training_step(self.fabric, network, optimizer, config, self.replay, images, labels)
-            self.reporter.step()
-        return accuracy(self.fabric, network, _halved(plain_batches(data.images, self.judged, 250, data.normalisation)))
+        trainer = Trainer.build(self.fabric, genotype, config, len(data.classes), data.images.shape, self.replay)
+        rates = (cosine(config.lr, 0.0, step / steps) for step in range(steps))
+        trainer.learn(_halved(self._batches()), rates, self.stepped)
+        judged = plain_batches(data.images, self.judged, 250, data.normalisation)
+        return accuracy(self.fabric, trainer.network, _halved(judged))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of one epoch after another."""

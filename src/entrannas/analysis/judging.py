@@ -19,15 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from entrannas.analysis.nasbench201 import DATASETS, SPACE, Table, check_there, load_table
-from entrannas.architecture.drawing import save_plot
-from entrannas.architecture.genotype import Genotype, load_genotype
+from entrannas.architecture import Genotype, load_genotype, save_plot
 from entrannas.errors import InputError
-from entrannas.runs.progress import Reporter
-from entrannas.runs.run import Run
-from entrannas.runtime.memory import peak_memory
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.loop import search
-from entrannas.searching.methods import METHODS
+from entrannas.runs import Listener, Run
+from entrannas.runtime import peak_memory
+from entrannas.searching import METHODS, SearchConfig, search
 
 Budget = Literal["small", "full"]
 BUDGETS: dict[Budget, dict[str, Any]] = {
@@ -89,7 +85,7 @@ def benchmark(
     settings: Mapping[str, Any],
     out: str | Path,
     resume: bool = False,
-    reporter: Callable[[], Reporter] = Reporter,
+    listeners: Callable[[], Sequence[Listener]] = tuple,
 ) -> dict[str, Any]:
     """Search by each method with each seed, look up what was derived, and leave `bench.json`, `.svg` and `.png`.
 
@@ -100,7 +96,7 @@ def benchmark(
         settings: of all searches, for `SearchConfig`; `BUDGETS` has two sets.
         out: a directory, new or empty; the searches' run directories are in it, METHOD-SEED.
         resume: keep the searches in `out` that have ended, and go on with the others.
-        reporter: makes what is told of the progress, in the process of each search.
+        listeners: makes those who are told of what happens, in the process of each search.
 
     Returns:
         What `bench.json` holds: by method the accuracies in percent, seconds, and bytes; and the table's best and mean.
@@ -111,7 +107,7 @@ def benchmark(
     check_there(table)
     configs = _configs(methods, seeds, settings)
     runs = _claim(Path(out), configs, resume)
-    ended = [_search(run, config, reporter) for run, config in zip(runs, configs, strict=True)]
+    ended = [_search(run, config, listeners) for run, config in zip(runs, configs, strict=True)]
 
     accuracies = load_table(table)
     result = {
@@ -159,13 +155,13 @@ def _claim(out: Path, configs: Sequence[SearchConfig], resume: bool) -> list[Run
     return runs
 
 
-def _search(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) -> Ended:
+def _search(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Listener]]) -> Ended:
     """Take a search to its end in a process of its own, unless it is there."""
     ended = Ended.read(run)
     if ended is None:
         with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
             try:
-                ended = process.submit(_measured, run, config, reporter).result()
+                ended = process.submit(_measured, run, config, listeners).result()
             except BrokenProcessPool:
                 raise InputError(
                     f"the search in {run.path} was killed, perhaps for lack of memory: see to it, then --resume"
@@ -173,10 +169,10 @@ def _search(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) ->
     return ended
 
 
-def _measured(run: Run, config: SearchConfig, reporter: Callable[[], Reporter]) -> Ended:
+def _measured(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Listener]]) -> Ended:
     """Search, in this process alone, and keep its peak memory beside the result. It ends where its parent is killed."""
     Thread(target=_end_with_parent, daemon=True).start()
-    search(config, run.path, resume=Run.find(run.path) is not None, reporter=reporter())
+    search(config, run.path, resume=Run.find(run.path) is not None, listeners=listeners())
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
     run.write_json(_PEAK, {"peak_memory_bytes": peak_memory(device)})
     ended = Ended.read(run)

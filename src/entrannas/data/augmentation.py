@@ -1,0 +1,87 @@
+"""What is done to a batch of images before it is learned from: crops, flips, cutout, normalisation; on the device."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from entrannas.data.images import SURVEYED, Images, StreamedImages
+from entrannas.data.sources import balanced_order
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each channel, of pixels from 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map uint8 [batch, channels, height, width] to float32 in channels-last layout."""
+        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
+        pixels = images.to(torch.float32, memory_format=torch.channels_last)
+        return (pixels / 255 - mean) / std
+
+
+def measure_normalisation(images: Images) -> Normalisation:
+    """Measure a training set: all of it if resident, else 2,000 images of it; exactly, by counting pixel values."""
+    places = torch.arange(len(images))
+    if isinstance(images, StreamedImages):
+        places = balanced_order(images.labels, "normalisation")[:SURVEYED]
+    channels = images.shape[0]
+    counts = torch.zeros(channels, 256, dtype=torch.float64)
+    for batch, _ in images.batches(places.split(500)):
+        for channel in range(channels):
+            counts[channel] += torch.bincount(batch[:, channel].flatten(), minlength=256).cpu()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    share = counts / counts.sum(dim=1, keepdim=True)
+    mean = share @ values
+    std = ((share @ values**2 - mean**2).clamp_min(0)).sqrt()
+    std = torch.where(std < 1e-4, 1.0, std)  # a channel that never changes
+    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random crops of the padded image, horizontal flips, and cutout (DeVries and Taylor, 2017).
+
+    Attributes:
+        padding: black border before cropping, as a fraction of the image's longer side: 1/8 is CIFAR-10's 4 pixels.
+        flip: mirror half of the images.
+        cutout: side of the square that is set to the mean, as a fraction of the image's: 1/2 is CIFAR-10's 16 pixels.
+    """
+
+    padding: float
+    flip: bool
+    cutout: float
+
+    def crop(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """Shift and mirror uint8 [batch, channels, height, width], each image its own way."""
+        batch, _, height, width = images.shape
+        border = round(self.padding * max(height, width))
+        padded = F.pad(images, (border,) * 4) if border else images
+        top = torch.randint(2 * border + 1, (batch, 1), generator=random)
+        left = torch.randint(2 * border + 1, (batch, 1), generator=random)
+        rows, columns = top + torch.arange(height), left + torch.arange(width)
+        if self.flip:
+            mirrored = torch.rand(batch, 1, generator=random) < 0.5
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        image = torch.arange(batch, device=images.device).view(-1, 1, 1)
+        rows, columns = rows.to(images.device), columns.to(images.device)
+        return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+    def cut(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """Set a square, which may reach over the edge, to 0 in each image of [batch, channels, height, width]."""
+        batch, _, height, width = images.shape
+        side = round(self.cutout * max(height, width))
+        if not side:
+            return images
+
+        def outside(length: int) -> Tensor:
+            start = torch.randint(length, (batch, 1), generator=random) - side // 2
+            pixel = torch.arange(length)
+            return ((pixel < start) | (pixel >= start + side)).to(images.device)
+
+        return images * (outside(height)[:, None, :, None] | outside(width)[:, None, None, :])

@@ -1,0 +1,72 @@
+"""The super-net of a search."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from entrannas.architecture import Genotype, SearchSpace, cell_channels
+from entrannas.networks.cells import EngineCell, Live, PartialEngineCell, TransitCell
+from entrannas.networks.stack import Size, build_head, build_stem
+
+
+@dataclass(frozen=True)
+class SuperNetConfig:
+    """What a super-net is built from.
+
+    Attributes:
+        space: the space that is searched.
+        size: of the stack.
+        engines: the indices of its Engine-cells; all others are Transit-cells.
+        share_features: whether an operation is computed once a source node, or once an edge.
+        partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
+    """
+
+    space: SearchSpace
+    size: Size
+    engines: tuple[int, ...]
+    share_features: bool
+    partial: int = 1
+
+
+class SuperNet(nn.Module):
+    """The stack that a search trains: Engine-cells where alpha learns, Transit-cells elsewhere.
+
+    The architecture variables are no part of it: it gets the connection weights p and the genotype derived from them at
+    each call, so its parameters are the weights of the operations and nothing else.
+    """
+
+    def __init__(self, config: SuperNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        space, size = config.space, config.size
+        self.stem = build_stem(size, space.skeleton, affine=False)
+        before, reduced = self.stem.out_channels, self.stem.reduced
+        self.cells = nn.ModuleList()
+        self.kinds = space.skeleton.cell_kinds(size.cells)
+        engine = PartialEngineCell if config.partial > 1 else EngineCell
+        for index, (kind, width) in enumerate(zip(self.kinds, cell_channels(size.cells, size.channels), strict=True)):
+            role, fraction = (engine, config.partial) if index in config.engines else (TransitCell, 1)
+            cell = role(space, kind, before, width, reduced, config.share_features, fraction)
+            self.cells.append(cell)
+            before, reduced = (before[1], cell.out_channels), kind == "reduction"
+        self.head = build_head(before[1], space.skeleton, affine=False)
+        self.classifier = nn.Linear(before[1], size.num_classes)
+
+    def forward(
+        self, images: Tensor, p: dict[str, Tensor], genotype: Genotype, live: dict[str, Live] | None = None
+    ) -> Tensor:
+        """Return logits [batch, num_classes].
+
+        Args:
+            images: [batch, in_channels, height, width].
+            p: the weights of the candidate connections by kind of cell, [edges, K] each; for the Engine-cells.
+            genotype: derived from p; for the Transit-cells.
+            live: which of p are above zero, where that is known; else the Engine-cells read it from p.
+        """
+        farther, nearer = self.stem(images)
+        for kind, cell in zip(self.kinds, self.cells, strict=True):
+            engine = isinstance(cell, EngineCell)
+            chosen = (p[kind], live and live[kind]) if engine else (genotype.cells[kind],)
+            farther, nearer = nearer, cell(farther, nearer, *chosen)
+        logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
+        return logits

@@ -1,0 +1,121 @@
+"""The settings of a training: the protocol of the DARTS family for the stem, and presets of data sets over it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from entrannas.architecture import Stem
+from entrannas.runs import (
+    DATA,
+    LEARNING,
+    NETWORK,
+    Configuration,
+    Count,
+    Follows,
+    Fraction,
+    NotNegative,
+    Number,
+    Positive,
+    setting,
+    shown,
+    told_apart,
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "epochs": 30,
+        "batch_size": 64,
+        "channels": 16,
+        "cells": 5,
+        "flip": False,
+        "cutout": 0.0,
+        "drop_path": 0.0,
+        "auxiliary": 0.0,
+    },
+}
+PROTOCOLS: dict[Stem, dict[str, Any]] = {
+    "cifar": {
+        "epochs": 600,
+        "batch_size": 96,
+        "channels": 36,
+        "cells": 20,
+        "flip": True,
+        "lr": 0.025,
+        "warmup_epochs": 0,
+        "weight_decay": 3e-4,
+        "label_smoothing": 0.0,
+        "cutout": 0.5,
+        "drop_path": 0.2,
+        "auxiliary": 0.4,
+    },
+    "imagenet": {
+        "epochs": 250,
+        "batch_size": 1024,
+        "channels": 48,
+        "cells": 14,
+        "flip": True,
+        "lr": 0.5,
+        "warmup_epochs": 5,
+        "weight_decay": 3e-5,
+        "label_smoothing": 0.1,
+        "cutout": 0.0,
+        "drop_path": 0.0,
+        "auxiliary": 0.4,
+    },
+}
+
+
+def _settings(data: str, stem: Stem) -> dict[str, Any]:
+    """Return the defaults: the stem's protocol, with the data set's preset over it."""
+    return PROTOCOLS[stem] | PRESETS.get(data, {})
+
+
+def target_size(data: str, stem: Stem) -> tuple[int, int]:
+    """Return the cells and channels that a training gives the target network by default."""
+    settings = _settings(data, stem)
+    return settings["cells"], settings["channels"]
+
+
+def _protocol(name: str) -> Follows:
+    """Follow from the stem's protocol, or from the data set's preset."""
+    cases: dict[str, dict[str, Any]] = {str(stem): row for stem, row in PROTOCOLS.items()} | PRESETS
+    told = {case: shown(settings[name]) for case, settings in cases.items() if name in settings}
+    return Follows(lambda settings: _settings(settings["data"], settings["stem"])[name], told_apart(told))
+
+
+def _rate(settings: dict[str, Any]) -> float:
+    protocol = PROTOCOLS[settings["stem"]]
+    rate: float = protocol["lr"] * (settings["batch_size"] / protocol["batch_size"])
+    return rate
+
+
+class TrainConfig(Configuration):
+    """Settings of a training; the defaults are the protocol of the DARTS family for the stem."""
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    cells: Count = setting(NETWORK, _protocol("cells"))
+    """How many cells the network stacks."""
+    channels: Annotated[int, Field(ge=2)] = setting(NETWORK, _protocol("channels"))
+    """Channels of the first cells."""
+    epochs: Count = setting(LEARNING, _protocol("epochs"))
+    """Epochs over the training set."""
+    batch_size: Count = setting(LEARNING, _protocol("batch_size"))
+    """Images of a step."""
+    lr: Positive = setting(LEARNING, Follows(_rate, "0.025 at batch 96, imagenet 0.5 at 1024, in proportion to it"))
+    """Learning rate of SGD, which falls to 0 along a cosine."""
+    warmup_epochs: Number = setting(LEARNING, _protocol("warmup_epochs"))
+    """Epochs at the start over which the learning rate rises linearly."""
+    weight_decay: NotNegative = setting(LEARNING, _protocol("weight_decay"))
+    """Weight decay of SGD."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = setting(LEARNING, _protocol("label_smoothing"))
+    """Share of the label that is spread over all classes."""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = setting(LEARNING, _protocol("drop_path"))
+    """Probability of dropping a connection, which rises linearly from 0 to this."""
+    auxiliary: NotNegative = setting(NETWORK, _protocol("auxiliary"))
+    """Weight of the auxiliary head's loss; 0 for no auxiliary head."""
+    cutout: Fraction = setting(DATA, _protocol("cutout"))
+    """Side of the square that is cut out of each image, as a fraction of its side."""
+    flip: bool = setting(DATA, _protocol("flip"))
+    """Mirror half of the images."""
