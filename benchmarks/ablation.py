@@ -17,14 +17,14 @@ import torch
 from datasets import load_dataset
 
 import entrannas
-from entrannas.networks.stacks import cell_kinds
+from entrannas.architecture.spaces import SPACES
 from entrannas.runs.run import Run
 from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
 METHODS["entrannas-restless"] = replace(METHODS["entrannas"], alpha_schedule="constant")
 CELLS = 5
-KINDS = cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
+KINDS = SPACES["darts"].skeleton.cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
 VARIANTS: dict[str, dict[str, Any]] = {
     "entrannas": {},
     "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction"))},

@@ -16,9 +16,11 @@ import time
 import torch
 
 from entrannas.architecture.spaces import SPACES
-from entrannas.data.images import Augmentation, load_training_data, training_batches
-from entrannas.networks.stacks import SuperNet, cell_kinds
-from entrannas.runtime.device import generator, start
+from entrannas.data.augmentation import Augmentation
+from entrannas.data.training_data import load_training_data, training_batches
+from entrannas.networks.stack import Size
+from entrannas.runtime.device import start
+from entrannas.runtime.seeds import generator
 from entrannas.searching.methods import METHODS
 from entrannas.searching.searcher import Searcher
 
@@ -56,9 +58,8 @@ def main() -> None:
     figures["loader_images_per_second"] = seen / (time.perf_counter() - began)
 
     method = METHODS["entrannas"]
-    engines = method.engines(cell_kinds(8))
-    supernet = SuperNet(SPACES["darts"], engines, True, 8, 16, len(data.classes), data.images.shape[0])
-    searcher = Searcher(fabric, method, SPACES["darts"], supernet, seed=0)
+    size = Size(cells=8, channels=16, num_classes=len(data.classes), in_channels=data.images.shape[0])
+    searcher = Searcher.build(fabric, method, SPACES["darts"], size)
     for step in range(-3, options.steps):  # the first three warm up; on CUDA, the third makes a recording
         if step == 0:
             began = time.perf_counter()

@@ -14,7 +14,7 @@ import torch
 from measuring import parser, record, saved_bytes, seconds
 
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.networks.stack import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.searching.searcher import Searcher
@@ -46,11 +46,11 @@ def main() -> None:
     fabric = start("auto", "32-true")
     images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device, memory_format=torch.channels_last)
     labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
-    row, kinds = METHODS["entrannas"], cell_kinds(options.cells)
+    row, kinds = METHODS["entrannas"], SPACES["darts"].skeleton.cell_kinds(options.cells)
     searchers, rows = {}, {}
     for name, place in PLACEMENTS.items():
-        supernet = SuperNet(SPACES["darts"], place(kinds), row.share_features, options.cells, options.channels, 10, 3)
-        searchers[name] = Searcher(fabric, row, SPACES["darts"], supernet, seed=0)
+        size = Size(options.cells, options.channels, num_classes=10)
+        searchers[name] = Searcher.build(fabric, row, SPACES["darts"], size, engines=place(kinds))
         rows[name] = {"engines": place(kinds)}
     genotype = searchers["last of each kind"].derive()  # one genotype for all: its rate is 0, so that it stays
 

@@ -21,12 +21,13 @@ from measuring import Step, peak_bytes
 
 from entrannas.architecture.genotype import load_genotype
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stacks import SuperNet, build_network, cell_kinds
+from entrannas.networks.stack import Size
 from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
 from entrannas.searching.methods import METHODS
 from entrannas.searching.searcher import Searcher
-from entrannas.training.loop import TrainConfig, sgd, training_step
+from entrannas.training.configuration import TrainConfig
+from entrannas.training.trainer import Trainer
 
 BOUND = 2.3
 COMMAND = Path(sys.executable).with_name("entrannas")
@@ -94,22 +95,18 @@ def main() -> int:
 
 def searched_bytes(method: str) -> int:
     """Return the peak of a launched search step by the protocol, of the architecture that a search begins with."""
-    row = METHODS[method]
-    space = SPACES["darts"].without_none() if row.thresholds else SPACES["darts"]
-    fabric = start("auto", "32-true")
-    supernet = SuperNet(space, row.engines(cell_kinds(8)), row.share_features, 8, 16, 10, 3)
-    searcher = Searcher(fabric, row, space, supernet, seed=0, replay=Replay(after=math.inf))
+    row, size = METHODS[method], Size(cells=8, channels=16, num_classes=10)
+    searcher = Searcher.build(start("auto", "32-true"), row, SPACES["darts"], size, replay=Replay(after=math.inf))
     batch, genotype = noise(row.batch_size), searcher.derive()
     return peak(lambda: (searcher.weights_step(*batch, genotype), searcher.alpha_step(*batch, genotype)))
 
 
 def trained_bytes() -> int:
     """Return the peak of a launched training step by the protocol."""
-    config, fabric, replay = TrainConfig(data="CIFAR-10"), start("auto", "32-true"), Replay(after=math.inf)
-    network = build_network(load_genotype(GENOTYPE), auxiliary=True, drop_path=config.drop_path)
-    network.to(fabric.device, memory_format=torch.channels_last)
-    optimizer, batch = sgd(network, config), noise(config.batch_size)
-    return peak(lambda: training_step(fabric, network, optimizer, config, replay, *batch))
+    config, replay = TrainConfig(data="CIFAR-10"), Replay(after=math.inf)
+    trainer = Trainer.build(start("auto", "32-true"), load_genotype(GENOTYPE), config, 10, (3, 32, 32), replay)
+    batch = noise(config.batch_size)
+    return peak(lambda: trainer.step(*batch))
 
 
 def noise(batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -25,7 +25,7 @@ from measuring import record, saved_bytes, seconds
 from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
 from entrannas.architecture.spaces import SPACES
 from entrannas.files import write_whole
-from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.networks.stack import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, last_of_each_kind
 from entrannas.searching.searcher import Searcher
@@ -45,16 +45,17 @@ VARIED: dict[str, Sequence[int]] = {
 def build(name: str, value: int) -> tuple[Searcher, Genotype]:
     """Build the searcher of a setting, and a genotype of the three operations that all settings have."""
     size = BASE | {name.split(",")[0]: value}
-    kinds = cell_kinds(size["cells"])
+    kinds = SPACES["darts"].skeleton.cell_kinds(size["cells"])
     late = last_of_each_kind(kinds)
     others = [index for index in reversed(range(size["cells"])) if index not in late]
     engines = () if "," in name else (*late, *others[: size["engines"] - 2])
     space = replace(SPACES["darts-extended"], operations=CANDIDATES[: size["operations"]], nodes=size["nodes"])
     torch.manual_seed(0)
-    supernet = SuperNet(space, engines, True, size["cells"], size["channels"], 10, 3)
+    stack = Size(size["cells"], size["channels"], num_classes=10)
+    searcher = Searcher.build(start("auto", "32-true"), METHODS["entrannas"], space, stack, engines=engines)
     nodes = ((Connection(0, "sep_conv_3x3"), Connection(1, "skip_connect")),) * size["nodes"]
     cell = CellGenotype(nodes, space.output)
-    return Searcher(start("auto", "32-true"), METHODS["entrannas"], space, supernet, seed=0), Genotype(cell, cell)
+    return searcher, Genotype(cell, cell)
 
 
 def main() -> None:

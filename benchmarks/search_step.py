@@ -28,8 +28,8 @@ from measuring import multiply_adds, parser, peak_bytes, record, saved_bytes, se
 from torch import Tensor
 
 from entrannas.architecture.genotype import Genotype
-from entrannas.architecture.spaces import SPACES, SearchSpace
-from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.architecture.spaces import SPACES
+from entrannas.networks.stack import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, Method, no_cell
 from entrannas.searching.searcher import Searcher
@@ -38,7 +38,7 @@ SPACE = SPACES["darts"]
 
 
 def summed(p: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
-    """What `mixture` does, written as in the authors' code: `sum(w * op(x) for w, op in zip(weights, ops))`."""
+    """What `weighted_sums` does, written as in the authors' code: `sum(w * op(x) for w, op in zip(weights, ops))`."""
     return [sum(weight * x for weight, x in zip(weights, features, strict=True)) for weights in p]
 
 
@@ -46,7 +46,7 @@ class PlainSearcher(Searcher):
     """Contiguous tensors, and all gradients in the alpha step."""
 
     def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor]:
-        with patch("entrannas.networks.cells.mixture", summed):
+        with patch("entrannas.networks.cells.weighted_sums", summed):
             return super()._loss(*arguments)
 
     def alpha_step(
@@ -154,9 +154,8 @@ def main() -> None:
 def build(name: str, fabric, cells: int, channels: int) -> Searcher:  # type: ignore[no-untyped-def]
     """Build the searcher of a row."""
     method = ROWS[name]
-    space: SearchSpace = SPACE.without_none() if method.thresholds else SPACE
-    supernet = SuperNet(space, method.engines(cell_kinds(cells)), method.share_features, cells, channels, 10, 3)
-    searcher = (PlainSearcher if name == "darts-plain" else Searcher)(fabric, method, space, supernet, seed=0)
+    kind = PlainSearcher if name == "darts-plain" else Searcher
+    searcher = kind.build(fabric, method, SPACE, Size(cells, channels, num_classes=10))
     searcher.replay.after = 4  # times that a step is taken to be measured, before it is to be timed
     if name in LAUNCHED:
         searcher.replay.after = math.inf

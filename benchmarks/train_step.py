@@ -16,10 +16,11 @@ import torch
 from measuring import parser, record, saved_bytes, seconds
 
 from entrannas.architecture.genotype import load_genotype
-from entrannas.networks.stacks import build_network
+from entrannas.networks.network import build_network
 from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
-from entrannas.training.loop import TrainConfig, training_step
+from entrannas.training.configuration import TrainConfig
+from entrannas.training.trainer import Trainer
 
 
 def main() -> None:
@@ -36,9 +37,8 @@ def main() -> None:
         torch.manual_seed(0)
         network = build_network(load_genotype("darts-v2"), cells=options.cells, channels=options.channels).to(device)
         network.to(memory_format=layout)
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-        arguments = fabric, network, optimizer, config, replays[name], images.to(memory_format=layout), labels
-        runs[name] = partial(training_step, *arguments)
+        trainer = Trainer(fabric, network, config, replays[name])
+        runs[name] = partial(trainer.step, images.to(memory_format=layout), labels)
     for round_ in range(options.rounds + 1):
         for name, run in runs.items():
             if round_ == 0:  # warms up

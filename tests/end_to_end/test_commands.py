@@ -221,7 +221,7 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
         (["bench", "nasbench201", "--table", "list.yaml", "--out", "single"], "single is not empty"),
         (["bench", "rank", "nowhere", "--table", "list.yaml"], "no run in nowhere"),
         (["search", "--target-connections", "2"], "method entrannas has no thresholds to pull"),
-        (["search", "--derive", "never"], "derive: Input should be 'step', 'epoch' or 'end'"),
+        (["search", "--derive", "never"], "'--derive': 'never' is not one of 'step', 'epoch', 'end'"),
     ],
 )
 def test_bad_input(refused: Callable[..., str], tmp_path: Path, arguments: list[str], complaint: str) -> None:

@@ -60,5 +60,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"entrannas: {' '.join(message.split())}", file=sys.stderr)
+    print(f"entrannas: {' '.join(message.split()).replace('Value error, ', '')}", file=sys.stderr)
     return 2

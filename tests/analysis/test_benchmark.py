@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.analysis.benchmark import BUDGETS, Ended, benchmark, draw
+from entrannas.analysis.judging import BUDGETS, Ended, benchmark, draw
 from entrannas.analysis.nasbench201 import DATASETS, Table, architectures
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
@@ -58,7 +58,7 @@ def _never(*_: object) -> None:
 def test_what_cannot_be_looked_up_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, methods: list[str], settings: dict[str, int], complaint: str
 ) -> None:
-    monkeypatch.setattr("entrannas.analysis.benchmark._search", _never)
+    monkeypatch.setattr("entrannas.analysis.judging._search", _never)
     (tmp_path / "table.csv").write_text("not read yet")
     with pytest.raises(InputError, match=complaint):
         benchmark(tmp_path / "table.csv", methods, [0], settings, tmp_path / "out")
@@ -76,8 +76,8 @@ def test_table_is_read_after_the_searches(tmp_path: Path, monkeypatch: pytest.Mo
     def stop(*_: object) -> None:
         raise InputError("the table has been opened")
 
-    monkeypatch.setattr("entrannas.analysis.benchmark._search", note("search"))
-    monkeypatch.setattr("entrannas.analysis.benchmark.load_table", stop)
+    monkeypatch.setattr("entrannas.analysis.judging._search", note("search"))
+    monkeypatch.setattr("entrannas.analysis.judging.load_table", stop)
     (tmp_path / "table.csv").write_text("")
     with pytest.raises(InputError, match="the table has been opened"):
         benchmark(tmp_path / "table.csv", ["random", "darts"], [0, 1], {}, tmp_path / "out")

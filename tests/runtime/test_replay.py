@@ -7,16 +7,16 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import Genotype, load_genotype
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stacks import SuperNet, build_network, cell_kinds
+from entrannas.networks.stack import Size
 from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
 from entrannas.searching.methods import METHODS
 from entrannas.searching.searcher import Searcher
-from entrannas.training.loop import TrainConfig, training_step
+from entrannas.training.configuration import TrainConfig
+from entrannas.training.trainer import Trainer
 
-from .gpu import Block, Gpu
+from ..gpu import Block, Gpu
 
-SPACE = SPACES["darts"]
 NEVER = float("inf")
 X = torch.zeros(2)
 
@@ -99,12 +99,10 @@ def _batch(seed: int) -> tuple[Tensor, Tensor]:
 def test_a_search_from_recordings_is_the_search_bit_by_bit(method: str) -> None:
     def search(after: float) -> tuple[list[Tensor], dict[str, Tensor], dict[str, int]]:
         row, losses = METHODS[method], []
-        space = SPACE.without_none() if row.thresholds else SPACE
         fabric = start("cuda", "32-true")
         torch.manual_seed(0)
-        supernet = SuperNet(space, row.engines(cell_kinds(3)), row.share_features, 3, 4, 10, 3)
         replay = Replay(after, kept=2)  # fewer than there are: some are dropped and made again
-        searcher = Searcher(fabric, row, space, supernet, seed=0, replay=replay)
+        searcher = Searcher.build(fabric, row, SPACES["darts"], Size(3, channels=4, num_classes=10), replay=replay)
         searcher.set_rates(0.01, 0.01)
         for group in searcher.weights_optimizer.param_groups:
             group["lr"] = 0.1
@@ -125,16 +123,15 @@ def test_a_search_from_recordings_is_the_search_bit_by_bit(method: str) -> None:
 
 
 def _train(replay: Replay, steps: int = 8) -> list[Tensor]:
-    fabric, config = start("cuda", "32-true"), TrainConfig(auxiliary=0.4)
+    fabric = start("cuda", "32-true")
+    config = TrainConfig(cells=3, channels=4, auxiliary=0.4, drop_path=0.2, lr=0.1)
     torch.manual_seed(0)
-    network = build_network(load_genotype("darts-v2"), cells=3, channels=4, auxiliary=True, drop_path=0.2).cuda()
-    network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    trainer = Trainer.build(fabric, load_genotype("darts-v2"), config, 10, (3, 16, 16), replay)
     losses = []
     for step in range(steps):
-        network.drop_path = step // 3 * 0.1
-        losses.append(training_step(fabric, network, optimizer, config, replay, *_batch(step))[0])
-    return losses + [parameter.detach() for parameter in network.parameters()]
+        trainer.network.drop_path = step // 3 * 0.1
+        losses.append(trainer.step(*_batch(step))[0])
+    return losses + [parameter.detach() for parameter in trainer.network.parameters()]
 
 
 @pytest.mark.cuda

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from torch import nn
 
 from entrannas.architecture.genotype import Genotype, load_genotype
+from entrannas.architecture.skeletons import Stem
 from entrannas.errors import InputError
 from entrannas.networks.costs import Cost, cost
-from entrannas.networks.stacks import Network, Stem, build_network, cell_kinds
+from entrannas.networks.network import Network, build_network
 
-from .test_genotype import genotypes
+from ..strategies import genotypes
 
 DARTS = load_genotype("darts-v2")
 
@@ -35,11 +36,6 @@ def test_auxiliary_head_is_the_darts_family_s(stem: Stem) -> None:
     assert sum(p.numel() for p in head.parameters()) == convolutions + norms
 
 
-def test_reductions_stand_at_a_third_and_two_thirds() -> None:
-    assert [i for i, kind in enumerate(cell_kinds(20)) if kind == "reduction"] == [6, 13]
-    assert [i for i, kind in enumerate(cell_kinds(8)) if kind == "reduction"] == [2, 5]
-
-
 @settings(max_examples=15)
 @given(genotypes)
 def test_any_number_of_connections_builds_and_runs(genotype: Genotype) -> None:
@@ -47,7 +43,7 @@ def test_any_number_of_connections_builds_and_runs(genotype: Genotype) -> None:
     logits, auxiliary = network(torch.randn(2, 1, 9, 9))
     assert logits.shape == auxiliary.shape == (2, 7)
     (logits.sum() + auxiliary.sum()).backward()
-    for kind, cell in zip(cell_kinds(3), network.cells, strict=True):
+    for kind, cell in zip(genotype.normal.skeleton.cell_kinds(3), network.cells, strict=True):
         expected = Counter(c.operation for _, connections in genotype.cells[kind].by_node() for c in connections)
         assert len(cell.operations) == expected.total()  # type: ignore[arg-type]
 

@@ -5,24 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrannas.architecture.genotype import PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
+from entrannas.architecture.genotype import PUBLISHED, Connection, Genotype, load_genotype
 from entrannas.errors import InputError
 
-operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
-
-
-@st.composite
-def cells(draw: st.DrawFn, most: int = 5) -> CellGenotype:
-    count = draw(st.integers(1, 5))
-    nodes = tuple(
-        tuple(Connection(draw(st.integers(0, node - 1)), draw(operations)) for _ in range(draw(st.integers(1, most))))
-        for node in range(2, 2 + count)
-    )
-    output = draw(st.lists(st.integers(2, 2 + count - 1), min_size=1, unique=True))
-    return CellGenotype(nodes, tuple(output))
-
-
-genotypes = st.builds(Genotype, cells(), cells())
+from ..strategies import genotypes
 
 
 @given(genotypes)

@@ -10,7 +10,7 @@ from entrannas.analysis.nasbench201 import DATASETS, architectures, load_table
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 
-from .conftest import Rows, write_table
+from ..conftest import Rows, write_table
 
 Damage = Callable[[Rows], object]
 

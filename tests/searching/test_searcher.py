@@ -4,13 +4,13 @@ from torch import Tensor
 from torch.func import functional_call
 
 from entrannas.architecture.spaces import SPACES, SearchSpace
-from entrannas.networks.stacks import SuperNet, cell_kinds
+from entrannas.networks.stack import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, last_of_each_kind
 from entrannas.searching.searcher import Searcher
 
 DARTS = SPACES["darts"]
-LEARNING = [name for name, row in METHODS.items() if row.engines(cell_kinds(5))]
+LEARNING = [name for name, row in METHODS.items() if row.engines(SPACES["darts"].skeleton.cell_kinds(5))]
 OTHER_BATCH = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([2, 0, 3, 1])
 BATCH = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3])
 
@@ -18,10 +18,7 @@ BATCH = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), tor
 def _searcher(method: str = "entrannas", cells: int = 5, space: SearchSpace = DARTS) -> Searcher:
     torch.manual_seed(0)
     row = METHODS[method]
-    engines = row.engines(cell_kinds(cells, space.inputs))
-    space = space.without_none() if row.thresholds else space
-    supernet = SuperNet(space, engines, row.share_features, cells, 4, 4, 3, partial=row.partial)
-    searcher = Searcher(start("cpu", "32-true"), row, space, supernet, seed=0)
+    searcher = Searcher.build(start("cpu", "32-true"), row, space, Size(cells, channels=4, num_classes=4))
     searcher.set_rates(0.01, 0.1)
     searcher.weights_optimizer.param_groups[0]["lr"] = 0.05
     return searcher
@@ -37,8 +34,8 @@ def _changed(before: dict[str, Tensor], after: dict[str, Tensor], prefix: str) -
 
 
 def test_default_engines_are_the_last_of_each_kind() -> None:
-    assert last_of_each_kind(cell_kinds(8)) == (5, 7)
-    assert last_of_each_kind(cell_kinds(5)) == (3, 4)
+    assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(8)) == (5, 7)
+    assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(5)) == (3, 4)
 
 
 @pytest.mark.parametrize("method", LEARNING)
@@ -232,7 +229,7 @@ def test_cells_before_the_first_engine_have_no_graph_in_the_alpha_step() -> None
 def test_random_draws_every_choice_alike() -> None:
     """The top-2 rule on alphas as they are drawn: each pair of inputs and each operation about as often."""
     row = METHODS["random"]
-    assert row.engines(cell_kinds(8)) == ()
+    assert row.engines(SPACES["darts"].skeleton.cell_kinds(8)) == ()
     operations: dict[str, int] = {}
     inputs: dict[int, int] = {}
     random = torch.Generator().manual_seed(0)

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrannas.data.images import DataSummary, Normalisation
+from entrannas.data.augmentation import Normalisation
+from entrannas.data.training_data import DataSummary
 from entrannas.errors import InputError
 from entrannas.files import write_whole
-from entrannas.runs.run import (
-    CHECKPOINT,
-    Run,
+from entrannas.runs.checkpoints import (
     load_module_state,
     load_optimizer_state,
     load_tensors,
     module_state,
     optimizer_state,
 )
+from entrannas.runs.run import CHECKPOINT, Run
 
 CPU = torch.device("cpu")
 SUMMARY = DataSummary(images=10, shape=(1, 8, 8), classes=("a", "b"), normalisation=Normalisation((0.5,), (0.1,)))

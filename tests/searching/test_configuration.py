@@ -1,17 +1,11 @@
-import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from entrannas.errors import InputError
-from entrannas.runs.configuration import Configuration
-from entrannas.runtime.learning import cosine
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.methods import METHODS
 from entrannas.searching.schedules import alpha_rate
-from entrannas.training.loop import TrainConfig, learning_rate
 
 
 def test_search_defaults_are_the_protocol() -> None:
@@ -31,24 +25,6 @@ def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> 
     steps = (6 - config.warmup_epochs) * 15
     assert alpha_rate(config, 2000, 0) * steps == pytest.approx(METHODS[method].alpha_travel)
     assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000, 0) == 0.5
-
-
-def test_train_defaults_are_the_protocol() -> None:
-    cifar, imagenet = TrainConfig(data="a"), TrainConfig(data="a", stem="imagenet")
-    assert (cifar.cells, cifar.channels, cifar.epochs, cifar.batch_size, cifar.lr) == (20, 36, 600, 96, 0.025)
-    assert (cifar.cutout, cifar.drop_path, cifar.auxiliary, cifar.label_smoothing) == (0.5, 0.2, 0.4, 0.0)
-    assert (imagenet.cells, imagenet.channels, imagenet.epochs, imagenet.batch_size) == (14, 48, 250, 1024)
-    assert (imagenet.lr, imagenet.warmup_epochs, imagenet.weight_decay) == (0.5, 5, 3e-5)
-    assert (imagenet.label_smoothing, imagenet.auxiliary) == (0.1, 0.4)
-
-
-@pytest.mark.parametrize("model", [SearchConfig, TrainConfig])
-def test_a_preset_gives_way_to_what_is_set(model: type[Configuration]) -> None:
-    assert model.resolve({}).model_dump()["cells"] == 5
-    assert model.resolve({"cells": 4}).model_dump()["cells"] == 4
-    assert model.resolve({"data": "elsewhere"}).model_dump()["cells"] > 5
-    resolved = model.resolve({"epochs": 7})
-    assert model.resolve(resolved.model_dump(mode="json")) == resolved
 
 
 @pytest.mark.parametrize(
@@ -85,19 +61,3 @@ def test_engines_are_read_as_a_command_writes_them() -> None:
     assert SearchConfig(engines="4,1").engines == (1, 4)  # type: ignore[arg-type]
     assert SearchConfig(method="darts").engines == (0, 1, 2, 3, 4)
     assert SearchConfig(method="random").engines == ()
-
-
-@given(st.floats(1e-3, 1), st.floats(0, 1e-3))
-def test_cosine_falls_from_start_to_end(start: float, end: float) -> None:
-    values = [cosine(start, end, i / 20) for i in range(21)]
-    assert values[0] == pytest.approx(start) and values[-1] == pytest.approx(end, abs=1e-12)
-    assert values == sorted(values, reverse=True)
-    assert values[10] == pytest.approx((start + end) / 2)
-
-
-def test_learning_rate_rises_over_the_warm_up_and_then_falls() -> None:
-    config = TrainConfig(lr=0.5, epochs=10, warmup_epochs=4)
-    rates = [learning_rate(config, epoch) for epoch in range(10)]
-    assert rates[:5] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
-    assert rates[5:] == sorted(rates[5:], reverse=True)
-    assert rates[7] == pytest.approx(0.25 * (1 + math.cos(math.pi / 2)))

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrannas.architecture.genotype import CellGenotype, Connection, Genotype, load_genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.data.images import load_training_data
+from entrannas.architecture.spaces import NONE, SPACES
+from entrannas.data.training_data import load_training_data
 from entrannas.errors import InputError
-from entrannas.networks.operations import NONE
-from entrannas.runs.progress import Reporter
+from entrannas.runs.events import Events
 from entrannas.runs.run import Run
 from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
@@ -86,7 +85,7 @@ def _contest(seed: int = 0) -> tuple[list[Genotype], Callable[[Genotype, int], f
 
 def test_the_best_quarter_goes_on_twice_as_long(tmp_path: Path) -> None:
     candidates, trial, held = _contest()
-    assert compete(_run(tmp_path / "run"), candidates, trial, 10, Reporter()) == candidates[16]
+    assert compete(_run(tmp_path / "run"), candidates, trial, 10, Events()) == candidates[16]
     texts = [one.to_text() for one in candidates]
     assert held == [(text, 10) for text in texts] + [(text, 20) for text in texts[:-6:-1]]
     lines = held_trials(Run(tmp_path / "run"))
@@ -105,16 +104,16 @@ def test_trials_that_have_ended_are_not_held_again(tmp_path: Path, ended: int) -
 
     run = _run(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        compete(run, candidates, killed, 10, Reporter())
+        compete(run, candidates, killed, 10, Events())
     assert len(held_trials(run)) == ended
-    assert compete(run, candidates, trial, 10, Reporter()) == candidates[16]
+    assert compete(run, candidates, trial, 10, Events()) == candidates[16]
     assert len(held) == len(set(held)) == len(held_trials(run)) == 19 + 5
 
 
 def test_of_equals_what_alpha_derived_wins(tmp_path: Path) -> None:
     candidates, _, _ = _contest()
-    assert compete(_run(tmp_path / "run"), candidates, lambda *_: 0.5, 10, Reporter()) == candidates[0]
-    two = compete(_run(tmp_path / "two"), candidates[:2], lambda *_: 0.5, 10, Reporter())
+    assert compete(_run(tmp_path / "run"), candidates, lambda *_: 0.5, 10, Events()) == candidates[0]
+    two = compete(_run(tmp_path / "two"), candidates[:2], lambda *_: 0.5, 10, Events())
     assert two == candidates[0] and len(held_trials(Run(tmp_path / "two"))) == 2, "one alone needs no second round"
 
 
@@ -122,7 +121,7 @@ def test_a_trial_tells_a_network_that_learns_from_one_that_cannot_and_says_the_s
     settings = {"data": "digits", "flip": False, "cutout": 0.0, "cells": 3, "channels": 4}
     data = load_training_data("digits", None, None, 0, torch.device("cpu"))
     places = halves(data.images.labels, 0)
-    trial = Trial(start("cpu", "32-true"), trial_config(settings), data, places, Replay(), Reporter())
+    trial = Trial(start("cpu", "32-true"), trial_config(settings), data, places, Replay(), lambda: None)
     convolutions, nothing = (
         load_genotype(f"|{name}~0|+|{name}~0|{name}~1|+|{name}~0|{name}~1|{name}~2|") for name in ("nor_conv_3x3", NONE)
     )

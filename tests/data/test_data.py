@@ -8,23 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from entrannas import data as data_module
-from entrannas.data.images import (
-    Augmentation,
-    Images,
-    Normalisation,
-    ResidentImages,
-    StreamedImages,
-    load_images,
-    load_training_data,
-    measure_normalisation,
-    ordered_batches,
-    survey,
-    training_batches,
-)
+from entrannas.data.augmentation import Augmentation, Normalisation, measure_normalisation
+from entrannas.data.images import Images, ResidentImages, StreamedImages, load_images, survey
 from entrannas.data.sources import balanced_order, open_source
+from entrannas.data.training_data import load_training_data, ordered_batches, training_batches
 from entrannas.errors import InputError
-from entrannas.runtime.device import generator
+from entrannas.runtime.seeds import generator
 
 CPU = torch.device("cpu")
 
@@ -212,7 +201,7 @@ def test_test_class_that_training_lacks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["header", "pixels"])
 def test_corrupt_image_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resident: bool, damage: str) -> None:
     if not resident:
-        monkeypatch.setattr(data_module, "_FITS", 0)
+        monkeypatch.setattr("entrannas.data.images._FITS", 0)
     source = open_source(str(_folders(tmp_path, {"cat": 5, "dog": 5})))
     bad = tmp_path / "cat" / "002.png"
     content = bad.read_bytes()
@@ -227,7 +216,7 @@ def test_streamed_images_are_those_that_fit(tmp_path: Path, monkeypatch: pytest.
     source = open_source(str(_folders(tmp_path, {"cat": 9, "dog": 8})))
     shape = survey(source.train, None)
     resident = load_images(source.train, shape, CPU)
-    monkeypatch.setattr(data_module, "_FITS", 0)
+    monkeypatch.setattr("entrannas.data.images._FITS", 0)
     streamed = load_images(source.train, shape, CPU)
     assert isinstance(resident, ResidentImages) and isinstance(streamed, StreamedImages)
     normalisation = measure_normalisation(resident)
@@ -304,7 +293,7 @@ def test_batches_shuffle_and_leave_what_does_not_fill_one() -> None:
 
 def test_decoded_images_are_kept_until_their_files_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(data_module, "_WORTH_KEEPING", 10)
+    monkeypatch.setattr("entrannas.data.images._WORTH_KEEPING", 10)
     folder = str(_folders(tmp_path / "images", {"cat": 9, "dog": 8}))
     split = open_source(folder).train
 
@@ -316,7 +305,7 @@ def test_decoded_images_are_kept_until_their_files_change(tmp_path: Path, monkey
     decoded = load()
     (kept,) = (tmp_path / "cache" / "entrannas").iterdir()
     with monkeypatch.context() as context:
-        context.setattr(data_module, "decode", None)  # nothing is decoded again
+        context.setattr("entrannas.data.images.decode", None)  # nothing is decoded again
         assert torch.equal(load(), decoded)
     kept.write_bytes(kept.read_bytes()[:100])  # a damaged file is written anew
     assert torch.equal(load(), decoded) and torch.equal(load(), decoded)
@@ -331,6 +320,6 @@ def test_decoded_images_are_kept_until_their_files_change(tmp_path: Path, monkey
 def test_decoding_goes_on_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(data_module, "_WORTH_KEEPING", 10)
+    monkeypatch.setattr("entrannas.data.images._WORTH_KEEPING", 10)
     source = open_source(str(_folders(tmp_path / "images", {"cat": 9, "dog": 8})))
     assert len(load_images(source.train, (3, 10, 12), CPU)) == len(source.train)

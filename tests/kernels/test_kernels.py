@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas import kernels
 from entrannas.architecture.genotype import load_genotype
-from entrannas.kernels.mixture import mixture
+from entrannas.kernels import c
+from entrannas.kernels.mixture import weighted_sums
+from entrannas.networks.network import build_network
 from entrannas.networks.operations import BatchNorm2d, MaxPool2d, ReluDepthwise
-from entrannas.networks.stacks import build_network
 
-pytestmark = pytest.mark.skipif(kernels.loops() is None, reason="no C compiler here")
+pytestmark = pytest.mark.skipif(c.loops() is None, reason="no C compiler here")
 
 sides = st.integers(1, 11)
 strides = st.sampled_from([1, 2])
@@ -38,7 +38,7 @@ def test_depthwise_and_its_gradients_are_pytorchs(images, channels, height, widt
     torch.manual_seed(seed)
     layer = ReluDepthwise(channels, kernel, stride, dilation)
     x = maps(images, channels, height, width)
-    assert kernels.applies(x)
+    assert c.applies(x)
     y = layer(x)
     g = torch.randn_like(y)
     taken = [y, *torch.autograd.grad(y, (x, layer.weight), g)]
@@ -71,7 +71,7 @@ def test_mixture_and_its_gradients_are_pytorchs(sums, features, channels, side, 
     p[:, 0] = 0.5  # every sum has something
     p.requires_grad_()
     given = [maps(3, channels, side, side) for _ in range(features)]
-    made = mixture(p, given)
+    made = weighted_sums(p, given)
     g = [torch.randn_like(one) for one in made]
     taken = [*made, *torch.autograd.grad(made, (p, *given), g)]
 
@@ -79,8 +79,8 @@ def test_mixture_and_its_gradients_are_pytorchs(sums, features, channels, side, 
     of_p, *of_features = torch.autograd.grad(made, (p, *given), [one.double() for one in g])
     assert_same(taken, [*made, of_p * (p != 0), *of_features])
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(kernels, "loops", lambda: None)  # as on other devices
-    plain = mixture(p, given)
+    monkeypatch.setattr("entrannas.kernels.c.library.loops", lambda: None)  # as on other devices
+    plain = weighted_sums(p, given)
     monkeypatch.undo()
     assert_same([*plain, *torch.autograd.grad(plain, (p, *given), g)], taken)
 
@@ -112,7 +112,7 @@ def test_the_threads_do_not_change_a_bit(monkeypatch):
     taken = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        y = sum(mixture(p, [x, BatchNorm2d(20)(layer(x)), MaxPool2d(1)(x)]))
+        y = sum(weighted_sums(p, [x, BatchNorm2d(20)(layer(x)), MaxPool2d(1)(x)]))
         taken.append([y, *torch.autograd.grad(y.square().sum(), (x, layer.weight, p))])
     for others in taken[1:]:
         assert all(torch.equal(one, other) for one, other in zip(taken[0], others, strict=True))
@@ -139,10 +139,10 @@ def test_without_a_compiler_it_is_pytorchs(monkeypatch, tmp_path, compiler):
         (tmp_path / "cc").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    kernels.loops.cache_clear()
+    c.loops.cache_clear()
     try:
         x, layer = maps(2, 4, 5, 5), ReluDepthwise(4, 3, 1, 1)
-        assert not kernels.applies(x) and kernels.wanting(x.device)
+        assert not c.applies(x) and c.missing(x.device)
         torch.testing.assert_close(layer(x), F.conv2d(x.relu(), layer.weight, padding=1, groups=4))
     finally:
-        kernels.loops.cache_clear()
+        c.loops.cache_clear()

@@ -14,13 +14,14 @@ import torch
 from entrannas.architecture.genotype import load_genotype
 from entrannas.cli.application import main
 from entrannas.errors import InputError
-from entrannas.runs.progress import Reporter
+from entrannas.runs.events import Event, Listener, Message
 from entrannas.runtime.memory import enough_memory
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.loop import search
-from entrannas.training.loop import TrainConfig, train
+from entrannas.training.configuration import TrainConfig
+from entrannas.training.loop import train
 
-from .gpu import Gpu, Graph
+from ..gpu import Gpu, Graph
 
 SMALL: dict[str, Any] = {"subset": 100, "cells": 3, "channels": 4, "batch_size": 16}
 CUDA = (
@@ -29,22 +30,23 @@ CUDA = (
 CPU = "[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory: you tried to allocate 3221225472"
 
 
-class Said(Reporter):
+class Said:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, text: str) -> None:
-        self.lines.append(text)
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Message):
+            self.lines.append(event.text)
 
 
-def _search(out: Path, epochs: int = 3, resume: bool = False, reporter: Reporter | None = None) -> Path:
+def _search(out: Path, epochs: int = 3, resume: bool = False, listeners: tuple[Listener, ...] = ()) -> Path:
     config = SearchConfig.resolve(SMALL | {"epochs": epochs, "alpha_lr": 1e-9})  # one architecture, often
-    return search(config, out, resume, reporter).run
+    return search(config, out, resume, listeners).run
 
 
-def _train(out: Path, resume: bool = False, reporter: Reporter | None = None, **settings: Any) -> Path:
+def _train(out: Path, resume: bool = False, listeners: tuple[Listener, ...] = (), **settings: Any) -> Path:
     config = TrainConfig.resolve(SMALL | {"epochs": 5, "drop_path": 0.2} | settings)
-    return train(load_genotype("darts-v2"), config, out, resume, reporter).run
+    return train(load_genotype("darts-v2"), config, out, resume, listeners).run
 
 
 RUNS = [_search, _train]
@@ -107,9 +109,9 @@ def test_a_run_whose_recordings_do_not_fit_is_the_run_without(
 
     Gpu(monkeypatch)
     monkeypatch.setattr(Graph, "capture_begin", full)
-    reporter = Said()
-    told = run(tmp_path / "told", reporter=reporter)
-    assert [line for line in reporter.lines if "recordings do not fit" in line] == [reporter.lines[-1]]
+    said = Said()
+    told = run(tmp_path / "told", listeners=(said,))
+    assert [line for line in said.lines if "recordings do not fit" in line] == [said.lines[-1]]
     assert _timeless(told) == _timeless(plain)
     assert (told / "checkpoint.safetensors").read_bytes() == (plain / "checkpoint.safetensors").read_bytes()
 

@@ -10,7 +10,7 @@ from entrannas.errors import InputError
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.loop import search
 from entrannas.searching.methods import METHODS
-from entrannas.searching.schedules import alpha_epochs, alpha_rate, target
+from entrannas.searching.schedules import alpha_epochs, alpha_rate, target_connections
 
 SPACE = SPACES["darts"].without_none()
 EVERYTHING = 14 * 7 / 4
@@ -20,7 +20,7 @@ EVERYTHING = 14 * 7 / 4
 def test_target_falls_from_everything_to_the_configured_one(epochs: int, warmup: int, wanted: float) -> None:
     settings = {"method": "entrannas-dst", "epochs": epochs, "warmup_epochs": warmup, "target_connections": wanted}
     config = SearchConfig.resolve(settings)
-    targets = [target(config, epoch, SPACE) for epoch in range(epochs)]
+    targets = [target_connections(config, epoch, SPACE) for epoch in range(epochs)]
     assert targets[:warmup] == [EVERYTHING] * min(warmup, epochs)
     assert targets == sorted(targets, reverse=True)
     fallen = max(warmup + 1, (warmup + epochs + 1) // 2)
@@ -101,7 +101,7 @@ def test_the_default_schedule_leaves_alpha_an_epoch(epochs: int) -> None:
 
 def test_no_target_is_none_at_any_time() -> None:
     config = SearchConfig.resolve({"method": "entrannas-dst", "target_connections": 0, "epochs": 20})
-    assert {target(config, epoch, SPACE) for epoch in range(20)} == {0.0}
+    assert {target_connections(config, epoch, SPACE) for epoch in range(20)} == {0.0}
 
 
 def test_a_settling_that_leaves_alpha_no_epoch_is_refused() -> None:

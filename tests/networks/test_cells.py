@@ -11,7 +11,7 @@ from entrannas.networks.cells import Cell, EngineCell, PartialEngineCell, Search
 from entrannas.searching.derivation import nonzero, strongest
 from entrannas.searching.relaxation import edge_softmax, normalised_edge_softmax, thresholded_node_softmax
 
-from .test_relaxation import alphas, thresholded
+from ..strategies import alphas, thresholded
 
 DARTS = SPACES["darts"]
 CHANNELS = 4
@@ -178,4 +178,4 @@ def test_transit_cell_equals_the_cell_of_the_target_network() -> None:
         pairs += [(next(places), transit.operations[f"{c.input}_{j}_{c.operation}"]) for c in node]
     for mine, theirs in pairs:
         mine.load_state_dict(theirs.state_dict(), strict=False)  # batch norm is affine in the target, at 1 and 0
-    torch.testing.assert_close(target(*_inputs(), 0.0), transit(*_inputs(), genotype))
+    torch.testing.assert_close(target(*_inputs(), None), transit(*_inputs(), genotype))
