@@ -1,12 +1,14 @@
 """A stand-in for what passes ask of a GPU: streams, pools, graphs, and the rule by which PyTorch's allocator hands out.
 
-A block that was freed goes to the same pool and the same stream again, and to no other.
+A block that was freed goes to the same pool and the same stream again, and to no other. A pool whose last graph is gone
+takes no other: so PyTorch's allocator of pinned host memory has it, which keeps a pool of its own for each.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -44,7 +46,9 @@ class Gpu:
         self.capturing = False
         self.streams: list[Stream] = []
         self.pools: list[Any] = []
-        self.graphs: list[Graph] = []
+        self.recordings = -1  # the first graph holds the pool
+        self.graphs: WeakSet[Graph] = WeakSet()
+        self.begun: set[object] = set()
         monkeypatch.setattr("entrannas.runtime.replay.on_gpu", lambda x: True)
         for name in ("Stream", "MemPool", "CUDAGraph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, f"make_{name.lower()}"))
@@ -84,8 +88,8 @@ class Gpu:
         return self.pools[-1]
 
     def make_cudagraph(self) -> "Graph":
-        self.graphs.append(Graph(self))
-        return self.graphs[-1]
+        self.recordings += 1
+        return Graph(self)
 
     @contextmanager
     def on(self, stream: Any) -> Iterator[None]:
@@ -111,6 +115,11 @@ class Graph:
         self.gpu, self.replayed = gpu, 0
 
     def capture_begin(self, pool: object, capture_error_mode: str) -> None:
+        if pool in self.gpu.begun and not any(graph.pool == pool for graph in self.gpu.graphs):
+            raise RuntimeError("use_count > 0 INTERNAL ASSERT FAILED")
+        self.pool = pool
+        self.gpu.begun.add(pool)
+        self.gpu.graphs.add(self)
         self.before, self.gpu.pool, self.gpu.capturing = self.gpu.pool, pool, True
 
     def capture_end(self) -> None:

@@ -72,7 +72,7 @@ def test_five_epochs_of_a_training_with_drop_path_make_one_recording(
 ) -> None:
     gpu = Gpu(monkeypatch)
     lines = _metrics(_train(tmp_path / "run"))
-    assert len(gpu.graphs) == 1 and len(gpu.streams) == 1
+    assert gpu.recordings == 1 and len(gpu.streams) == 1
     assert lines[0]["passes"] == {"launched": 2, "recorded": 1, "replayed": 3}
     assert [line["passes"] for line in lines[1:]] == [{"launched": 0, "recorded": 0, "replayed": 6}] * 4
 
@@ -80,7 +80,7 @@ def test_five_epochs_of_a_training_with_drop_path_make_one_recording(
 def test_a_search_records_an_architecture_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Gpu(monkeypatch)
     lines = _metrics(_search(tmp_path / "run"))
-    assert len(gpu.graphs) == 2 and len(gpu.streams) == len(gpu.pools) == 1
+    assert gpu.recordings == 2 and len(gpu.streams) == len(gpu.pools) == 1
     assert lines[0]["passes"] == {"launched": 4, "recorded": 2, "replayed": 0}
     assert [line["passes"] for line in lines[1:]] == [{"launched": 0, "recorded": 0, "replayed": 6}] * 2
 

@@ -47,7 +47,7 @@ def test_all_passes_share_a_stream_and_a_pool_and_hold_little_more_than_one(monk
     for key in [*range(10), *range(10)]:
         for _ in range(5):
             replay(key, _pass(gpu, maps=40 + key), X)
-    assert (len(gpu.streams), len(gpu.pools), len(gpu.graphs)) == (1, 1, 20)
+    assert (len(gpu.streams), len(gpu.pools), gpu.recordings) == (1, 1, 20)
     assert replay.passes() == {"launched": 40, "recorded": 20, "replayed": 40}
     assert {place for place, sizes in gpu.free.items() if sizes} == {(gpu.pools[0].id, gpu.streams[0])}
     assert gpu.peak <= 49 + 5  # the largest, the outputs of those kept, of the one that comes and of the last launch
@@ -57,7 +57,7 @@ def test_the_memory_of_recordings_that_were_dropped_goes_to_those_to_come(monkey
     gpu, replay = Gpu(monkeypatch), Replay(after=0, kept=2)
     for key in range(50):
         replay(key, _pass(gpu, maps=1, output=10), X)
-    assert len(gpu.graphs) == 50 and gpu.peak <= 1 + 3 * 10
+    assert gpu.recordings == 50 and gpu.peak <= 1 + 3 * 10
     replay.forget()
     assert gpu.reserved == sum(map(sum, gpu.free.values())), "nothing is held any more"
     replay("again", _pass(gpu, maps=1, output=10), X)
@@ -76,9 +76,9 @@ def test_where_a_recording_does_not_fit_the_run_goes_on_without(monkeypatch: pyt
     assert gpu.pool is None and gpu.stream is gpu.main and not gpu.capturing
     passes = replay.passes()
     assert passes["recorded"] == 4 and sum(passes.values()) == 18
-    graphs = len(gpu.graphs)
+    recordings = gpu.recordings
     replay("more", _pass(gpu, maps=99), X)
-    assert len(gpu.graphs) == graphs, "nothing is recorded any more, and all memory is there for launches"
+    assert gpu.recordings == recordings, "nothing is recorded any more, and all memory is there for launches"
 
 
 def test_a_pass_that_does_not_fit_at_all_is_an_error_and_leaves_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_search_from_recordings_is_the_search_bit_by_bit(method: str) -> None:
     for name, tensor in launched[1].items():
         assert torch.equal(recorded[1][name], tensor), name
     assert launched[2] == {"launched": 36, "recorded": 0, "replayed": 0}
-    assert method == "gdas" or (recorded[2]["recorded"] > 4 and recorded[2]["replayed"] > 4)
+    assert method == "gdas" or (recorded[2]["recorded"] >= 4 and recorded[2]["replayed"] >= 4)
 
 
 def _train(replay: Replay, steps: int = 8) -> list[Tensor]:
@@ -149,8 +149,8 @@ def test_many_architectures_reserve_little_more_than_one_pass() -> None:
     x = torch.zeros(1 << 20, device="cuda")
     for key in range(12):
         for _ in range(4):
-            replay(key, lambda x, key=key: (sum(x + i for i in [x.repeat(8 + key) for _ in range(16)]).mean(),), x)
-    whole = 4 * (1 << 20) * (8 + 11) * 16
+            replay(key, lambda x, key=key: (torch.stack([x.repeat(8 + key) for _ in range(8)]).mean(),), x)
+    whole = 4 * (1 << 20) * (8 + 11) * 2 * 8  # the maps, and their stack
     assert replay.passes() == {"launched": 24, "recorded": 12, "replayed": 12}
     assert torch.cuda.max_memory_reserved() - held < 2 * whole
 
@@ -161,11 +161,13 @@ def test_on_a_gpu_that_is_too_small_a_training_goes_on_without_recordings() -> N
     said: list[str] = []
     replay = Replay(after=1, say=said.append)
     expected = _train(Replay(NEVER))
-    recording = torch.cuda.CUDAGraph.capture_begin
+    recording, begun = torch.cuda.CUDAGraph.capture_begin, []
 
     def full(*arguments: Any) -> None:
         recording(*arguments)
-        torch.cuda.set_per_process_memory_fraction(1e-6)
+        begun.append(1)
+        if len(begun) == 2:  # the first holds the pool
+            torch.cuda.set_per_process_memory_fraction(1e-6)
 
     def emptied() -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -73,7 +73,7 @@ class Replay:
         return passes
 
     def _run(self, key: Hashable, function: Function, inputs: tuple[Tensor, ...]) -> Outputs:
-        self._ground = ground = self._ground or _Ground()
+        self._ground = ground = self._ground or _Ground(inputs[0].device)
         known, how = self._known.pop(key, 0), "replayed"
         if isinstance(known, int):
             if known < self.after:
@@ -98,10 +98,17 @@ def on_gpu(x: Tensor) -> bool:
 
 
 class _Ground:
-    """What passes stand on: a stream, and a pool that the allocator keeps for them."""
+    """What passes stand on: a stream, and a pool that the allocator keeps for them.
 
-    def __init__(self) -> None:
+    PyTorch's allocator of pinned host memory has a pool of the same name, which must not lose its last graph either:
+    hence a graph that stays.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.anchor = torch.cuda.CUDAGraph()
         self.stream, self.pool = torch.cuda.Stream(), torch.cuda.MemPool()
+        with self.recording(self.anchor):
+            torch.zeros(1, device=device)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -116,6 +123,20 @@ class _Ground:
         finally:
             torch.cuda.current_stream().wait_stream(self.stream)
 
+    @contextmanager
+    def recording(self, graph: torch.cuda.CUDAGraph) -> Iterator[None]:
+        """Enclose a pass that is recorded and does not run; a recording that is cut short is ended all the same."""
+        with self():
+            # Not `torch.cuda.graph`, which collects garbage and empties the allocator's cache before it records.
+            graph.capture_begin(self.pool.id, "thread_local")  # type: ignore[arg-type]
+            try:
+                yield
+            except BaseException:
+                with suppress(RuntimeError):  # which would hide why it was cut short
+                    graph.capture_end()
+                raise
+            graph.capture_end()
+
 
 class _Recording:
     """The kernels of a function, to be run again on other inputs of the same shapes."""
@@ -124,16 +145,8 @@ class _Recording:
         self.graph = torch.cuda.CUDAGraph()
         self.inputs = [x.detach().clone() for x in inputs]
         self.ground = ground
-        with ground():
-            # Not `torch.cuda.graph`, which collects garbage and empties the allocator's cache before it records.
-            self.graph.capture_begin(ground.pool.id, "thread_local")  # type: ignore[arg-type]
-            try:
-                self.outputs = function(*self.inputs)
-            except BaseException:
-                with suppress(RuntimeError):  # of a recording cut short, which would hide why
-                    self.graph.capture_end()
-                raise
-            self.graph.capture_end()
+        with ground.recording(self.graph):
+            self.outputs = function(*self.inputs)
 
     def __call__(self, *inputs: Tensor) -> Outputs:
         with self.ground():
