@@ -2,11 +2,13 @@
 #
 #   make demo   environment, search and training on embedded data, result shown
 #   make test   environment, style, types, the whole test suite
+#
+# and one for the documentation as a site, in site/: make docs
 
 PYTHON ?= python3.11
 DEMO ?= runs/demo
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/installed
 	@rm -rf $(DEMO)
@@ -22,7 +24,11 @@ test: check
 check: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy --strict src
+	.venv/bin/mypy --strict src benchmarks
+	.venv/bin/lint-imports
+
+docs: .venv/installed-docs
+	.venv/bin/mkdocs build --strict
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -35,5 +41,9 @@ check: .venv/installed-dev
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch .venv/installed $@
 
+.venv/installed-docs: pyproject.toml | .venv/bin/python
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch .venv/installed $@
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs site

@@ -76,7 +76,7 @@ def main() -> None:
         "cutout": 0.0,
     }
 
-    rows: dict[str, list[dict[str, float | None]]] = {name: [] for name in options.variants}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in options.variants}
     for seed in range(options.seeds):
         for name in options.variants:
             path = options.out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
@@ -97,7 +97,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
     print(f"{'variant':<24}{'search':>9}{'gap':>8}{'changes':>9}{'accuracy':>10}   each seed")
     for name, measured in rows.items():
-        means = {
+        means: dict[str, Any] = {
             key: statistics.mean(row[key] for row in measured) if measured[0][key] is not None else None
             for key in measured[0]
         }

@@ -9,6 +9,7 @@ depend on them.
 import json
 import statistics
 from functools import partial
+from typing import Any
 
 import torch
 from measuring import parser, record, saved_bytes, seconds
@@ -47,7 +48,8 @@ def main() -> None:
     images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device, memory_format=torch.channels_last)
     labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
     row, kinds = METHODS["entrannas"], SPACES["darts"].skeleton.cell_kinds(options.cells)
-    searchers, rows = {}, {}
+    searchers: dict[str, Searcher] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, place in PLACEMENTS.items():
         size = Size(options.cells, options.channels, num_classes=10)
         searchers[name] = Searcher.build(fabric, row, SPACES["darts"], size, engines=place(kinds))

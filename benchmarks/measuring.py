@@ -84,4 +84,4 @@ def multiply_adds(step: Step) -> int:
     """Count those of convolutions and matrix products, backward pass included; with PyTorch's operations alone."""
     with FlopCounterMode(display=False) as counter, patch("entrannas.kernels.c.library.loops", lambda: None):
         step()
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2

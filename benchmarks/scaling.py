@@ -89,7 +89,7 @@ def measure(name: str, batch_size: int, rounds: int) -> dict[str, Any]:
     built = [build(name, value) for value in values]
     device = built[0][0].fabric.device
     images, labels = images.to(device), labels.to(device)
-    kept = [saved_bytes(lambda s=s, g=g: s.weights_step(images, labels, g)) for s, g in built]
+    kept = [saved_bytes(partial(searcher.weights_step, images, labels, genotype)) for searcher, genotype in built]
     taken: list[list[float]] = [[] for _ in values]
     for round_ in range(rounds):
         for times, (searcher, genotype) in zip(taken, built, strict=True):

@@ -24,6 +24,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from lightning_fabric import Fabric
 from measuring import multiply_adds, parser, peak_bytes, record, saved_bytes, seconds
 from torch import Tensor
 
@@ -125,9 +126,9 @@ def main() -> None:
                     record(searcher.replay, run)
                 taken[name][step].append(seconds(run))
     for name, steps in taken.items():
-        for step, values in steps.items():
-            if values:
-                figures[name][f"{step}_seconds"] = statistics.median(values)
+        for step, each in steps.items():
+            if each:
+                figures[name][f"{step}_seconds"] = statistics.median(each)
         figures[name]["seconds"] = statistics.median(whole(steps))
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else fabric.device
@@ -151,7 +152,7 @@ def main() -> None:
         print(json.dumps({"rows": figures, "ratios": ratios}))
 
 
-def build(name: str, fabric, cells: int, channels: int) -> Searcher:  # type: ignore[no-untyped-def]
+def build(name: str, fabric: Fabric, cells: int, channels: int) -> Searcher:
     """Build the searcher of a row."""
     method = ROWS[name]
     kind = PlainSearcher if name == "darts-plain" else Searcher

@@ -13,7 +13,7 @@ import time
 from functools import partial
 
 import torch
-from measuring import parser, record, saved_bytes, seconds
+from measuring import Step, parser, record, saved_bytes, seconds
 
 from entrannas.architecture.genotype import load_genotype
 from entrannas.networks.network import build_network
@@ -31,12 +31,14 @@ def main() -> None:
     device, config = fabric.device, TrainConfig(auxiliary=0.0)
     images = torch.randn(options.batch_size, 3, 32, 32).to(device)
     labels = torch.randint(10, (options.batch_size,)).to(device)
-    runs, taken, figures = {}, {"ours": [], "plain": []}, {}
+    runs: dict[str, Step] = {}
+    taken: dict[str, list[float]] = {"ours": [], "plain": []}
+    figures: dict[str, dict[str, float]] = {}
     replays = {"ours": Replay(), "plain": Replay(after=math.inf)}
     for name, layout in {"ours": torch.channels_last, "plain": torch.contiguous_format}.items():
         torch.manual_seed(0)
         network = build_network(load_genotype("darts-v2"), cells=options.cells, channels=options.channels).to(device)
-        network.to(memory_format=layout)
+        network.to(memory_format=layout)  # type: ignore[call-overload]
         trainer = Trainer(fabric, network, config, replays[name])
         runs[name] = partial(trainer.step, images.to(memory_format=layout), labels)
     for round_ in range(options.rounds + 1):
