@@ -35,7 +35,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot write {path}: {error.strerror}; what was saved before is kept, {advice} and try again")
 
 
-def kept(name: str) -> Path:
-    """Return where a file that can be made again is kept, in the user's cache."""
+def cache_file(name: str) -> Path:
+    """Return where a file that can be made again is, in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "entrannas", name)

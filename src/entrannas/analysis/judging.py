@@ -41,14 +41,14 @@ class Ended:
     """A search that has ended.
 
     Attributes:
-        method: its method.
+        method: the name of its method.
         seed: its seed.
         genotype: what it found: what it derived, or what won the trials.
         history: what it derived after each epoch; empty for a method that learns nothing.
-        epochs: it was to take.
+        epochs: how many it was to take.
         trials: whether it has held any.
-        seconds: it took, those before an interruption included.
-        peak_memory_bytes: of the process that ended it: resident memory, or on CUDA what PyTorch reserved there.
+        seconds: how long it took, with the time before an interruption.
+        peak_memory_bytes: the most that the process which ended it has taken, see `runtime.peak_memory`.
     """
 
     method: str
@@ -92,8 +92,8 @@ def benchmark(
     Args:
         table: a CSV with the benchmark's accuracies, see `nasbench201.load_table`.
         methods: rows of `METHODS` that keep one operation an edge.
-        seeds: of the searches.
-        settings: of all searches, for `SearchConfig`; `BUDGETS` has two sets.
+        seeds: those of the searches.
+        settings: what all searches have in common, for `SearchConfig`; `BUDGETS` has two sets.
         out: a directory, new or empty; the searches' run directories are in it, METHOD-SEED.
         resume: keep the searches in `out` that have ended, and go on with the others.
         listeners: makes those who are told of what happens, in the process of each search.

@@ -51,8 +51,8 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     Args:
         run: the directory that `search` left.
         table: a CSV with the benchmark's accuracies, see `nasbench201.load_table`.
-        samples: how many architectures, see `sample`.
-        seed: of the sample.
+        samples: how many architectures are compared, see `sample`.
+        seed: the sample is drawn by it.
         device: where to compute.
 
     Raises:

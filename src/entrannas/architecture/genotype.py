@@ -30,7 +30,12 @@ _CHECKED = ConfigDict(extra="forbid", strict=True)
 
 @dataclass(frozen=True, config=_CHECKED)
 class Connection:
-    """One operation on one edge: `operation(x_input)` arrives at the node that holds the connection."""
+    """One operation on one edge: `operation(x_input)` arrives at the node that holds the connection.
+
+    Attributes:
+        input: the number of the node that it comes from.
+        operation: the name of the operation, one of `networks.operations.OPERATIONS` if a network is to be built.
+    """
 
     input: int
     operation: str
@@ -87,7 +92,9 @@ class CellGenotype:
 class Genotype:
     """An architecture: a normal cell, and a reduction cell, which halves height and width.
 
-    An architecture of NAS-Bench-201 has no reduction cell: its cells have one input.
+    Attributes:
+        normal: the cell that keeps height and width.
+        reduction: the cell that halves them; None in the skeleton of NAS-Bench-201, whose cells are all of one kind.
     """
 
     normal: CellGenotype

@@ -27,12 +27,12 @@ class Normalisation:
 
 def measure_normalisation(images: Images) -> Normalisation:
     """Measure a training set: all of it if resident, else 2,000 images of it; exactly, by counting pixel values."""
-    places = torch.arange(len(images))
+    indices = torch.arange(len(images))
     if isinstance(images, StreamedImages):
-        places = balanced_order(images.labels, "normalisation")[:SURVEYED]
+        indices = balanced_order(images.labels, "normalisation")[:SURVEYED]
     channels = images.shape[0]
     counts = torch.zeros(channels, 256, dtype=torch.float64)
-    for batch, _ in images.batches(places.split(500)):
+    for batch, _ in images.batches(indices.split(500)):
         for channel in range(channels):
             counts[channel] += torch.bincount(batch[:, channel].flatten(), minlength=256).cpu()
     values = torch.arange(256, dtype=torch.float64) / 255

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from entrannas.data.sources import Split, balanced_order
 from entrannas.errors import InputError
-from entrannas.files import kept, write_whole
+from entrannas.files import cache_file, write_whole
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -57,14 +57,14 @@ def survey(split: Split, image_size: int | None) -> Shape:
     return (1 if grey else 3), height, width
 
 
-def decode(split: Split, place: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode the image at a place of a split to uint8 [channels, height, width].
+def decode(split: Split, position: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Decode the image at a position of a split to uint8 [channels, height, width].
 
     Raises:
         InputError: the image is damaged; the message names it.
     """
     channels, height, width = shape
-    index = int(split.indices[place])
+    index = int(split.indices[position])
     try:
         with split.reader.open(index) as image:
             ImageOps.exif_transpose(image, in_place=True)
@@ -99,7 +99,7 @@ class Images(ABC):
 
     @abstractmethod
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield uint8 images [batch, *shape] and labels [batch], on the device, for each tensor of places."""
+        """Yield uint8 images [batch, *shape] and labels [batch], on the device, for each tensor of positions."""
 
 
 class StreamedImages(Images):
@@ -131,13 +131,13 @@ class _Decoded(Dataset[tuple[Tensor, Tensor] | InputError]):
     def __init__(self, split: Split, shape: Shape) -> None:
         self.split, self.shape = split, shape
 
-    def __getitem__(self, places: Tensor) -> tuple[Tensor, Tensor] | InputError:
+    def __getitem__(self, positions: Tensor) -> tuple[Tensor, Tensor] | InputError:
         """Decode a batch; a damaged image comes back as the error, since a worker's exception loses its one line."""
         try:
-            images = np.stack([decode(self.split, place, self.shape) for place in places.tolist()])
+            images = np.stack([decode(self.split, position, self.shape) for position in positions.tolist()])
         except InputError as error:
             return error
-        return torch.from_numpy(images), self.split.labels[places]
+        return torch.from_numpy(images), self.split.labels[positions]
 
 
 class ResidentImages(Images):
@@ -150,9 +150,9 @@ class ResidentImages(Images):
         images = _read_kept(file)
         if images is None:
             images = torch.empty(len(self), *stream.shape, dtype=torch.uint8)
-            places = torch.arange(len(self)).split(500)
-            for place, (decoded, _) in zip(places, stream.batches(places), strict=True):
-                images[place[0] : place[-1] + 1] = decoded
+            positions = torch.arange(len(self)).split(500)
+            for position, (decoded, _) in zip(positions, stream.batches(positions), strict=True):
+                images[position[0] : position[-1] + 1] = decoded
             if file is not None:
                 with suppress(InputError):  # it is a convenience: a full disk must not end a search
                     write_whole(file, save({"images": images}))
@@ -161,8 +161,8 @@ class ResidentImages(Images):
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Gather on the device."""
-        for places in batches:
-            there = places.to(self.images.device)
+        for positions in batches:
+            there = positions.to(self.images.device)
             yield self.images[there], self.device_labels[there]
 
 
@@ -171,7 +171,7 @@ def _kept_at(split: Split, shape: Shape) -> Path | None:
     if len(split) < _WORTH_KEEPING or (identity := split.reader.identity()) is None:
         return None
     key = hashlib.sha256(repr((identity, shape, split.indices.tolist())).encode()).hexdigest()
-    return kept(f"{key[:32]}.safetensors")
+    return cache_file(f"{key[:32]}.safetensors")
 
 
 def _read_kept(path: Path | None) -> Tensor | None:

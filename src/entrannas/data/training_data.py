@@ -35,10 +35,10 @@ class DataSummary(BaseModel):
     """What a test needs to know of the training data.
 
     Attributes:
-        images: how many.
-        shape: channels, height, width.
+        images: how many there are.
+        shape: their channels, height and width.
         classes: their names, in the order of the outputs.
-        normalisation: of the pixels.
+        normalisation: the mean and deviation of their pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +72,7 @@ def load_training_data(
 
 def training_batches(
     images: Images,
-    places: Tensor,
+    indices: Tensor,
     batch_size: int,
     augmentation: Augmentation,
     normalisation: Normalisation,
@@ -80,19 +80,19 @@ def training_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of images, float32 [batch, *shape] in channels-last layout, and labels, int64 [batch].
 
-    The images at `places` come shuffled and augmented; those that do not fill a batch are left for another epoch.
+    The images at `indices` come shuffled and augmented; those that do not fill a batch are left for another epoch.
     """
-    order = places[torch.randperm(len(places), generator=random)]
-    size = min(batch_size, len(places))
+    order = indices[torch.randperm(len(indices), generator=random)]
+    size = min(batch_size, len(indices))
     for batch, labels in images.batches([b for b in order.split(size) if len(b) == size]):
         yield augmentation.cut(normalisation(augmentation.crop(batch, random)), random), labels
 
 
 def plain_batches(
-    images: Images, places: Tensor, batch_size: int, normalisation: Normalisation
+    images: Images, indices: Tensor, batch_size: int, normalisation: Normalisation
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the images at `places` in order, as `training_batches` does but unaltered."""
-    for batch, labels in images.batches(places.split(batch_size)):
+    """Yield the images at `indices` in order, as `training_batches` does but unaltered."""
+    for batch, labels in images.batches(indices.split(batch_size)):
         yield normalisation(batch), labels
 
 

@@ -12,8 +12,8 @@ class Cost:
     """What inference with a network takes.
 
     Attributes:
-        parameters: without those of modules that only training runs, such as the auxiliary head.
-        multiply_adds: of convolutions and linear layers, for one image.
+        parameters: how many there are, without those of modules that only training runs, such as the auxiliary head.
+        multiply_adds: those of convolutions and linear layers, for one image.
     """
 
     parameters: int

@@ -108,13 +108,13 @@ def build_network(
     """Build the target network of a genotype, the DARTS family's or NAS-Bench-201's to the parameter.
 
     Args:
-        genotype: with any number of connections a node.
-        num_classes: outputs.
+        genotype: the architecture, with any number of connections a node.
+        num_classes: how many outputs there are.
         cells: how many are stacked.
-        channels: of the first cells; doubled at each of the two reductions.
+        channels: those of the first cells; they double at each of the two reductions.
         stem: `cifar` for small images, or `imagenet`, whose three strides of 2 are for images of 96 pixels and more.
-        auxiliary: add the auxiliary head, which trains along.
-        drop_path: probability of dropping a connection in training, `Network.drop_path`.
+        auxiliary: whether to add the auxiliary head, which trains along.
+        drop_path: the probability of dropping a connection in training, see `Network.drop_path`.
         in_channels: 1 for grey images, 3 for colour.
 
     Returns:

@@ -99,8 +99,8 @@ class FactorizedReduce(nn.Module):
         height, width = x.shape[-2:]
         even, odd = _EvenAndOdd.apply(x)  # type: ignore[no-untyped-call]
         odd = F.pad(odd, (0, width % 2, 0, height % 2))  # pads only what is odd
-        norm: Tensor = self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))
-        return norm
+        reduced: Tensor = self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))
+        return reduced
 
 
 class _EvenAndOdd(torch.autograd.Function):

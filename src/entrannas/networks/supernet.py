@@ -15,7 +15,7 @@ class SuperNetConfig:
 
     Attributes:
         space: the space that is searched.
-        size: of the stack.
+        size: how large the stack is.
         engines: the indices of its Engine-cells; all others are Transit-cells.
         share_features: whether an operation is computed once a source node, or once an edge.
         partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.

@@ -25,7 +25,7 @@ from entrannas.runs.configuration import (
     told_apart,
 )
 from entrannas.runs.display import progress
-from entrannas.runs.events import Events, Listener, TrialEnded
+from entrannas.runs.events import EpochEnded, Event, Events, Listener, Message, StageBegan, StageEnded, Stepped, TrialEnded
 from entrannas.runs.run import CHECKPOINT, Run
 from entrannas.runs.task import Result, Task
 
@@ -38,15 +38,21 @@ __all__ = [
     "RUN",
     "Configuration",
     "Count",
+    "EpochEnded",
+    "Event",
     "Events",
     "Follows",
     "Fraction",
     "Listener",
+    "Message",
     "NotNegative",
     "Number",
     "Positive",
     "Result",
     "Run",
+    "StageBegan",
+    "StageEnded",
+    "Stepped",
     "Task",
     "TrialEnded",
     "load_module_state",

@@ -32,8 +32,8 @@ class SearchResult(Result):
         run: the run directory.
         genotype: the architecture that the last step derived, or that won the trials.
         seconds: how long the search took, with the time before an interruption.
-        weights_accuracy: of the super-net on the weights half, over the last epoch; None where no cell learns.
-        alpha_accuracy: of the super-net on the alpha half, over the last epoch in which alpha learned.
+        weights_accuracy: that of the super-net on the weights half, over the last epoch; None where no cell learns.
+        alpha_accuracy: that of the super-net on the alpha half, over the last epoch in which alpha learned.
         parameters: those of the target network, at the size that a training gives it by default.
         multiply_adds: those of the same network, for one image.
     """

@@ -27,20 +27,20 @@ class Method:
 
     Attributes:
         engines: which cells of a stack are Engine-cells, from the cells' kinds; the others are Transit-cells.
-        relaxation: architecture variables and temperature to connection weights, see `relaxation`.
-        derivation: connection weights to the cell kept, see `derivation`.
+        relaxation: maps architecture variables and temperature to connection weights, see `relaxation`.
+        derivation: maps connection weights to the cell that is kept, see `derivation`.
         share_features: whether an operation is computed once a source node, or once an edge.
         tau: the temperature of the first and of the last epoch, linear in between.
         alpha_travel: how far alpha can go by the published protocol: its rate times the number of its steps.
         alpha_schedule: alpha's rate over the epochs: `constant`; with the `temperature`, so that alpha / tau moves at
             one pace; or along a `cosine` to 0, as the weights'.
-        batch_size: images of a step by the published protocol.
+        batch_size: how many images a step has by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
-        settling: the same at the end.
+        settling: the fraction of the epochs, at the end, in which weights alone learn.
         beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
             `shares`, one an edge, of its node's input.
-        draw: alpha, Gumbel noise and temperature to the connection weights of a single step; by default, these are
-            those of the relaxation in every step.
+        draw: maps alpha, Gumbel noise and temperature to the connection weights of a single step; without it, a step
+            takes those of the relaxation.
         partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
         unrolled: whether alpha's gradient looks a weights step ahead: second order.
         trials: how many neighbours of what is derived at the end compete with it as networks, see `trials`.

@@ -28,7 +28,8 @@ class Searcher:
             shares, [edges] each; empty for a method without either.
         tau: the temperature of the relaxation.
         initial: the architecture that is derived from the variables as they were drawn.
-        target: the connections a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull.
+        target: how many connections a node is to have, on average over a cell: the thresholds are pulled towards
+            it; 0 for no pull.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Searcher:
             fabric: device and precision.
             method: a row of `methods.METHODS`, as it is in the space.
             space: what is searched; a method that can weigh a connection with zero has no `none` in it.
-            size: of the super-net, whose weights are drawn from PyTorch's own generator.
+            size: how large the super-net is; its weights are drawn from PyTorch's own generator.
             seed: alpha is drawn by it.
             engines: the indices of the Engine-cells; by default the method's choice.
             replay: through which the passes run; by default one of its own.
@@ -142,7 +143,8 @@ class Searcher:
         else:
             p = self.weights_of_step()
             loss, logits, *gradients = self._pass("p", images, labels, p, genotype)
-            # p's share of the objective, linear: it has the gradients of the whole
+            # The loss is known by its gradients with respect to p alone. A sum that is linear in p and has the same
+            # gradients stands for it, so that one backward pass takes loss and pull on to alpha and beta.
             objective = self._pull(genotype)
             for x, gradient in zip(p.values(), gradients, strict=True):
                 if gradient is not None:  # as where `none` was drawn all along the way
@@ -161,7 +163,7 @@ class Searcher:
         """
         live = {kind: live_weights(x) for kind, x in p.items()}
 
-        def run(images: Tensor, labels: Tensor, *p: Tensor) -> tuple[Any, ...]:
+        def compute(images: Tensor, labels: Tensor, *p: Tensor) -> tuple[Any, ...]:
             leaves = [x.detach().requires_grad_(by == "p") for x in p]
             wanted = leaves if by == "p" else list(self.supernet.parameters())
             self.supernet.requires_grad_(by == "weights")
@@ -170,7 +172,7 @@ class Searcher:
             self.supernet.requires_grad_(True)
             return loss.detach(), logits.detach(), *gradients
 
-        loss, logits, *gradients = self.replay((by, genotype, *live.values()), run, images, labels, *p.values())
+        loss, logits, *gradients = self.replay((by, genotype, *live.values()), compute, images, labels, *p.values())
         return loss.clone(), logits.clone(), *gradients
 
     def _unrolled_backward(

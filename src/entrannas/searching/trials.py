@@ -43,7 +43,7 @@ def neighbours(genotype: Genotype, p: dict[str, Tensor], space: SearchSpace) -> 
     Args:
         genotype: derived from p.
         p: the weights of the candidate connections by kind of cell, [edges, K] each.
-        space: of the genotype.
+        space: the one that the genotype is of.
     """
     found = []
     for kind, cell in genotype.cells.items():
@@ -84,10 +84,10 @@ def compete(
     the run is resumed.
 
     Args:
-        run: where they are kept.
-        candidates: what competes.
-        trial: genotype and steps to an accuracy.
-        steps: of a trial of the first round.
+        run: the run directory in which they are kept.
+        candidates: the architectures that compete.
+        trial: trains a genotype for so many steps, and returns its accuracy.
+        steps: how many a trial of the first round takes.
         events: where it is said what happens.
     """
     held = held_trials(run)

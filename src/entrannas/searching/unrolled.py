@@ -7,7 +7,7 @@ from torch import Tensor
 
 Loss = Callable[[], Tensor]
 
-RADIUS = 0.01  # of the finite difference, in the norm of all weights
+RADIUS = 0.01  # how far the finite difference reaches, in the norm of all weights
 
 
 def unrolled_gradients(
@@ -20,7 +20,7 @@ def unrolled_gradients(
 
     Args:
         variables: alpha, and whatever else is to be differentiated by.
-        optimizer: of the weights; read, as their gradients are, and not changed.
+        optimizer: the one of the weights. It and their gradients are read, and not changed.
         weights_loss: L_train at the weights and variables as they are when it is called.
         variables_loss: L_val, likewise; called once, at w'.
 

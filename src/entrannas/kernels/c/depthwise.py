@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from entrannas.kernels.c.library import empty_output, run, shape
+from entrannas.kernels.c.library import call, empty_output, shape
 
 _PARTS = 16
 
@@ -25,7 +25,7 @@ class ReluDepthwise(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.shape = shape(x, weight.shape[-1], stride, padding, dilation)
         y = empty_output(ctx.shape)
-        run("depthwise_forward", x, _taps_first(weight), y, ctx.shape)
+        call("depthwise_forward", x, _taps_first(weight), y, ctx.shape)
         return y
 
     @staticmethod
@@ -37,10 +37,10 @@ class ReluDepthwise(torch.autograd.Function):
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.empty_like(x)
-            run("depthwise_input", g, _taps_first(weight).flip(0), x, grad_x, ctx.shape)
+            call("depthwise_input", g, _taps_first(weight).flip(0), x, grad_x, ctx.shape)
         if ctx.needs_input_grad[1]:
             parts = torch.empty(_PARTS, ctx.shape.k**2, ctx.shape.c)
-            run("depthwise_weight", g, x, parts, _PARTS, ctx.shape)
+            call("depthwise_weight", g, x, parts, _PARTS, ctx.shape)
             grad_weight = parts.sum(dim=0).t().reshape(weight.shape)
         return grad_x, grad_weight, None, None, None
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrannas.files import kept
+from entrannas.files import cache_file
 
 LARGEST = 7
 """The kernel size up to which there are loops for depthwise convolutions."""
@@ -47,7 +47,7 @@ def loops() -> ctypes.CDLL | None:
     command = [compiler, *options, *sources, *openmp, "-lm", "-o"]
     texts = [path.read_bytes() for path in sorted(here.glob("*.[ch]"))]
     key = hashlib.sha256(repr((texts, command, torch.__version__, _processor())).encode()).hexdigest()
-    library = kept(f"loops-{key[:16]}.so")
+    library = cache_file(f"loops-{key[:16]}.so")
     try:
         if not library.exists():
             library.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def empty_output(shape: Shape) -> Tensor:
 Argument = Tensor | Sequence[Tensor] | Shape | int | float | None
 
 
-def run(name: str, *arguments: Argument) -> None:
+def call(name: str, *arguments: Argument) -> None:
     """Call a loop with tensors, lists of tensors, shapes, counts and numbers; None is a tensor that is not there."""
     loop = getattr(loops(), name)
     loop(*map(_argument, arguments), ctypes.c_int(torch.get_num_threads()))

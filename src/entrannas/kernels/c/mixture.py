@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from entrannas.kernels.c.library import run
+from entrannas.kernels.c.library import call
 
 _PARTS = 16
 
@@ -20,7 +20,7 @@ class WeightedSums(torch.autograd.Function):
         p = p.detach().contiguous()
         ctx.save_for_backward(p, *(features if ctx.needs_input_grad[0] else ()))
         sums = [torch.empty_like(features[0]) for _ in range(len(p))]
-        run("mixture_sums", features, p, sums, features[0].numel(), len(features), len(sums))
+        call("mixture_sums", features, p, sums, features[0].numel(), len(features), len(sums))
         return tuple(sums)
 
     @staticmethod
@@ -33,12 +33,12 @@ class WeightedSums(torch.autograd.Function):
         grad_p = None
         if ctx.needs_input_grad[0]:
             parts = torch.empty(_PARTS, *p.shape)
-            run("mixture_weights", g, features, p, parts, _PARTS, size, p.shape[1], len(g))
+            call("mixture_weights", g, features, p, parts, _PARTS, size, p.shape[1], len(g))
             grad_p = parts.sum(dim=0)
         grad_features: list[Tensor | None] = [None] * p.shape[1]
         if any(ctx.needs_input_grad[1:]):
             made = [torch.empty_like(g[0]) for _ in grad_features]
-            run("mixture_sums", g, p.t().contiguous(), made, size, len(g), len(made))
+            call("mixture_sums", g, p.t().contiguous(), made, size, len(g), len(made))
             grad_features = [
                 one if wanted else None for one, wanted in zip(made, ctx.needs_input_grad[1:], strict=True)
             ]

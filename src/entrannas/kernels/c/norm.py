@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from entrannas.kernels.c.library import run
+from entrannas.kernels.c.library import call
 
 _PARTS = 64
 
@@ -29,7 +29,7 @@ class BatchNorm(torch.autograd.Function):
         y, offset, inverse = torch.empty_like(x), torch.empty_like(running_mean), torch.empty_like(running_mean)
         sizes = _PARTS, x.numel() // len(offset), len(offset)
         made = y, offset, inverse, running_mean, running_variance
-        run("norm_forward", x, weight, bias, *made, x.new_empty(_PARTS, 2, len(offset)), *sizes, momentum, epsilon)
+        call("norm_forward", x, weight, bias, *made, x.new_empty(_PARTS, 2, len(offset)), *sizes, momentum, epsilon)
         ctx.save_for_backward(x, weight, offset, inverse)
         return y
 
@@ -43,6 +43,6 @@ class BatchNorm(torch.autograd.Function):
         grad_weight, grad_bias = torch.empty_like(offset), torch.empty_like(offset)
         sizes = _PARTS, x.numel() // len(offset), len(offset)
         made = grad_x, grad_weight, grad_bias, x.new_empty(_PARTS, 2, len(offset))
-        run("norm_backward", g, x, weight, offset, inverse, *made, *sizes)
+        call("norm_backward", g, x, weight, offset, inverse, *made, *sizes)
         wanted = zip((grad_x, grad_weight, grad_bias), ctx.needs_input_grad, strict=False)
         return *(one if needed else None for one, needed in wanted), None, None, None, None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from entrannas.kernels.c.library import empty_output, run, shape
+from entrannas.kernels.c.library import call, empty_output, shape
 
 
 class MaxPool(torch.autograd.Function):
@@ -21,7 +21,7 @@ class MaxPool(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.shape = shape(x, k, stride, padding, dilation=1)
         y = empty_output(ctx.shape)
-        run("pooling_forward", x, y, ctx.shape)
+        call("pooling_forward", x, y, ctx.shape)
         return y
 
     @staticmethod
@@ -31,5 +31,5 @@ class MaxPool(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         grad_x = torch.empty_like(x)
-        run("pooling_backward", g, x, grad_x, ctx.shape)
+        call("pooling_backward", g, x, grad_x, ctx.shape)
         return grad_x, None, None, None
