@@ -60,5 +60,6 @@ def main() -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"entrannas: {' '.join(message.split()).replace('Value error, ', '')}", file=sys.stderr)
+    if message:  # a command that was asked for nothing has shown its help, and complains of nothing
+        print(f"entrannas: {' '.join(message.split()).replace('Value error, ', '')}", file=sys.stderr)
     return 2

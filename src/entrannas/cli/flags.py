@@ -110,38 +110,31 @@ def _type(annotation: Any) -> Any:
     return annotation
 
 
-Model = TypeVar("Model", bound=Configuration)
-
-
-def resolve(model: type[Model], settings: Settings, file: Path | None, stored: Mapping[str, Any]) -> Model:
-    """Resolve a configuration: flags win over the file, the file over what a run has stored, that over defaults.
+def with_file(settings: Settings, file: Path | None) -> Settings:
+    """Return the settings of a YAML file with those of the command line over them.
 
     Raises:
-        InputError: the file cannot be read, or a setting is unknown or impossible.
+        InputError: the file cannot be read.
     """
-    return model.resolve({**stored, **_read(file), **settings})
-
-
-def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
-        return {}
+        return settings
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        from_file = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the configuration {file}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is no YAML: {error}") from None
-    if not isinstance(settings, dict):
+    if not isinstance(from_file, dict):
         raise InputError(f"{file} is no configuration: expected lines of the form name: value")
-    return settings
+    return from_file | settings
 
 
-def resumed(out: Path | None) -> dict[str, Any]:
-    """Return the settings of the run to go on with.
+def resumed(out: Path | None, command: str) -> dict[str, Any]:
+    """Return the settings of the run of a command to go on with.
 
     Raises:
         InputError: there is none.
     """
     if out is None:
         raise InputError("--resume needs --out: the run directory to go on with")
-    return Run.open(out).read_json("config.json")
+    return Run.open(out, command).read_json("config.json")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from entrannas.analysis import consistency as run_consistency
-from entrannas.cli.flags import ConfigFile, Json, Out, Resume, Settings, resolve, resumed, settings_of
+from entrannas.cli.flags import ConfigFile, Json, Out, Resume, Settings, resumed, settings_of, with_file
 from entrannas.cli.printing import print_cells, print_cost, print_json
 from entrannas.runs import Configuration, progress
 from entrannas.searching import SearchConfig
@@ -21,7 +21,8 @@ def search(
 
     The defaults are the paper's CIFAR-10 protocol; the embedded digits have a small preset.
     """
-    resolved = resolve(SearchConfig, settings, config, resumed(out) if resume else {})
+    stored = resumed(out, "search") if resume else {}
+    resolved = SearchConfig.resolve({**stored, **with_file(settings, config)})
     result = run_search(resolved, out, resume, [progress()])
     print(f"run             {result.run}")
     print_cells(result.genotype)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from entrannas.architecture import PUBLISHED, load_genotype
-from entrannas.cli.flags import ConfigFile, Json, Out, Resume, Settings, resolve, resumed, settings_of
+from entrannas.cli.flags import ConfigFile, Json, Out, Resume, Settings, resumed, settings_of, with_file
 from entrannas.cli.printing import print_test
 from entrannas.runs import Configuration, Run, progress
 from entrannas.training import TrainConfig
@@ -34,8 +34,9 @@ def train(
     The defaults are the protocol of the DARTS family. Behind a RUN, [DATA] may be left out: it is the run's.
     """
     found = load_genotype(genotype)
-    stored = resumed(out) if resume else _inherited(genotype, settings.get("data"))
-    resolved = resolve(TrainConfig, settings, config, stored)
+    given = with_file(settings, config)
+    stored = resumed(out, "train") if resume else _inherited(genotype, given.get("data"))
+    resolved = TrainConfig.resolve({**stored, **given})
     print_test(run_train(found, resolved, out, resume, [progress()]), as_json)
 
 

@@ -25,7 +25,17 @@ from entrannas.runs.configuration import (
     told_apart,
 )
 from entrannas.runs.display import progress
-from entrannas.runs.events import EpochEnded, Event, Events, Listener, Message, StageBegan, StageEnded, Stepped, TrialEnded
+from entrannas.runs.events import (
+    EpochEnded,
+    Event,
+    Events,
+    Listener,
+    Message,
+    StageBegan,
+    StageEnded,
+    Stepped,
+    TrialEnded,
+)
 from entrannas.runs.run import CHECKPOINT, Run
 from entrannas.runs.task import Result, Task
 

@@ -39,15 +39,15 @@ def _protocol(name: str, value: Any) -> Follows:
     return Follows(lambda settings: PRESETS.get(settings["data"], {}).get(name, value), told)
 
 
-def _method(value: Callable[[Method, dict[str, Any]], Any], told: Callable[[Method], str]) -> Follows:
-    """Follow from the method, as it is in the space, and the settings before it."""
+def _method(value: Callable[[Method, dict[str, Any]], Any], told: Callable[[Method], str], **presets: str) -> Follows:
+    """Follow from the method, as it is in the space, and the settings before it; `presets` are told beside them."""
 
     def default(settings: dict[str, Any]) -> Any:
         return value(method_in(settings["space"], settings["method"]), settings)
 
     cases = {name: told(method) for name, method in METHODS.items()}
     cases |= {f"{name} in {space}": told(method_in(space, name)) for space, name in IN_SPACE}
-    return Follows(default, told_apart(cases))
+    return Follows(default, told_apart(cases | presets))
 
 
 def _noted(name: str) -> str:
@@ -114,6 +114,7 @@ class SearchConfig(Configuration):
         _method(
             lambda method, settings: PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size),
             lambda method: shown(method.batch_size),
+            **{data: shown(preset["batch_size"]) for data, preset in PRESETS.items()},
         ),
     )
     """Images of a weights step, and of an alpha step."""
