@@ -1,13 +1,16 @@
+import io
 from collections import Counter
 from typing import Literal
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path as Outline
+from PIL import Image
 
 from entrannas.architecture.drawing import draw_cell, render_cell
 from entrannas.architecture.genotype import CellGenotype, Connection, load_genotype
@@ -47,9 +50,14 @@ def test_same_cell_gives_the_same_bytes(form: Literal["svg", "png"]) -> None:
 
 
 def test_png_is_a_picture() -> None:
-    content = render_cell(MIXED, "mixed", "png")
-    assert content.startswith(b"\x89PNG\r\n\x1a\n")
-    assert len(content) > 10_000
+    """Of the size of its figure, with something on it and nothing cut off at its edges."""
+    with Image.open(io.BytesIO(render_cell(MIXED, "mixed", "png"))) as image:
+        assert image.format == "PNG"
+        pixels = np.asarray(image.convert("L"))
+    width, height = draw_cell(MIXED, "mixed").get_size_inches()
+    assert pixels.shape[1] / pixels.shape[0] == pytest.approx(width / height, rel=0.01)
+    assert pixels.min() < 100 and (pixels == 255).mean() > 0.5
+    assert all((edge == 255).all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
 @settings(max_examples=15)

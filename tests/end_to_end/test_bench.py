@@ -7,16 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import entrannas as library
+from entrannas.analysis import rank as rank_run
 
 from ..conftest import Rows, write_table
 from .conftest import COMMAND, Entrannas
 
 SMALL = ["--subset", 200, "--epochs", 1, "--channels", 4, "--batch-size", 32]
 DATASETS = ("cifar10", "cifar100", "imagenet16")
+
+
+def _kendall(first: list[float], second: list[float]) -> float:
+    """Kendall's tau-b, pair by pair: agreements less contradictions, over the pairs that are no ties."""
+    one, other = (np.sign(np.subtract.outer(values, values)) for values in (first, second))
+    return float((one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum()))
 
 
 def _pictures(folder: Path, name: str) -> None:
@@ -36,7 +44,10 @@ def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table
     for method, row in found["methods"].items():
         learned = {"before_trials"} if method == "entrannas" else set()
         assert set(row) == {*DATASETS, "seconds", "peak_memory_bytes", "genotypes"} | learned
-        assert list(row["genotypes"]) == ["5", "6"] and row["seconds"] > 0 and row["peak_memory_bytes"] > 10**8
+        assert list(row["genotypes"]) == ["5", "6"] and row["peak_memory_bytes"] > 10**8
+        results = [tmp_path / "bench" / f"{method}-{seed}" / "result.json" for seed in (5, 6)]
+        seconds = [json.loads(path.read_text())["seconds"] for path in results]
+        assert row["seconds"] == pytest.approx(sum(seconds) / 2) and min(seconds) > 0
         for seed, text in row["genotypes"].items():
             assert library.load_genotype(tmp_path / "bench" / f"{method}-{seed}").to_text() == text
         for column, name in enumerate(DATASETS):
@@ -65,10 +76,19 @@ def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table
     ranked = entrannas(*rank, "--json").json
     assert set(ranked) == {"run", "kendall", "spearman", "genotypes", "supernet_accuracies", "table_accuracies"}
     assert ranked["table_accuracies"] == [table[text][0] for text in ranked["genotypes"]] and len(table) > 8
-    assert -1 <= ranked["kendall"] <= 1 and all(0 <= value <= 1 for value in ranked["supernet_accuracies"])
+    measured = ranked["supernet_accuracies"]
+    assert measured == [round(100 * value) / 100 for value in measured], "each is of the 100 images of alpha's half"
+    assert ranked["kendall"] == pytest.approx(_kendall(measured, ranked["table_accuracies"]))
     assert json.loads((tmp_path / "bench" / "entrannas-5" / "rank.json").read_text()) == ranked
     assert entrannas(*rank, "--json").json == ranked
     _pictures(tmp_path / "bench" / "entrannas-5", "rank")
+    for sign in (1, -1):  # a table in the order of the super-net, and one in the opposite order
+        order = dict(zip(ranked["genotypes"], measured, strict=True))
+        rows = [[row[0], f"{50 + 40 * sign * order.get(row[0], 0)}", *row[2:]] for row in table_rows[1:]]
+        write_table(tmp_path / "ordered.csv", [table_rows[0], *rows])
+        ordered = rank_run("bench/entrannas-5", "ordered.csv", samples=8)
+        assert list(ordered.supernet_accuracies) == measured
+        assert ordered.kendall == pytest.approx(sign) and ordered.spearman == pytest.approx(sign)
     assert "trains none" in refused("bench", "rank", "bench/random-5", "--table", "table.csv")
     (tmp_path / "table.csv").write_text("arch\n")
     assert "table.csv: it lacks the column cifar10_test_200ep" in refused(*rank)

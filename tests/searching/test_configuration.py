@@ -1,6 +1,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entrannas.errors import InputError
 from entrannas.searching.configuration import SearchConfig
@@ -61,3 +63,28 @@ def test_engines_are_read_as_a_command_writes_them() -> None:
     assert SearchConfig(engines="4,1").engines == (1, 4)  # type: ignore[arg-type]
     assert SearchConfig(method="darts").engines == (0, 1, 2, 3, 4)
     assert SearchConfig(method="random").engines == ()
+
+
+def test_defaults_of_a_method_with_thresholds() -> None:
+    config = SearchConfig.resolve({"method": "entrannas-dst", "epochs": 50})
+    assert (config.target_connections, config.warmup_epochs) == (2.0, 20)
+    config = SearchConfig.resolve({"method": "entrannas", "epochs": 50})
+    assert (config.target_connections, config.warmup_epochs) == (0.0, 0)
+
+
+@given(st.integers(1, 1000))
+def test_warmup_of_thresholds_is_two_fifths_rounded_and_leaves_an_epoch(epochs: int) -> None:
+    assert SearchConfig.resolve({"method": "entrannas-dst", "epochs": epochs}).warmup_epochs == (4 * epochs + 5) // 10
+    assert all(SearchConfig.resolve({"method": m, "epochs": epochs}).warmup_epochs < epochs for m in METHODS)
+
+
+def test_a_settling_that_leaves_alpha_no_epoch_is_refused() -> None:
+    with pytest.raises(InputError, match="5 of warm-up and 3 of settling leave alpha none of 8 epochs"):
+        SearchConfig.resolve({"warmup_epochs": 5, "settling_epochs": 3, "epochs": 8})
+    with pytest.raises(InputError, match="settling_epochs: 6 of warm-up and 2 of settling"):
+        SearchConfig.resolve({"space": "nasbench201", "warmup_epochs": 6, "epochs": 8})
+
+
+def test_a_target_without_thresholds_is_refused() -> None:
+    with pytest.raises(InputError, match="method darts has no thresholds to pull"):
+        SearchConfig.resolve({"method": "darts", "target_connections": 2.0})

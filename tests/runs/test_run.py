@@ -1,5 +1,3 @@
-import json
-import os
 from pathlib import Path
 
 import pytest
@@ -8,14 +6,6 @@ import torch
 from entrannas.data.augmentation import Normalisation
 from entrannas.data.training_data import DataSummary
 from entrannas.errors import InputError
-from entrannas.files import write_whole
-from entrannas.runs.checkpoints import (
-    load_module_state,
-    load_optimizer_state,
-    load_tensors,
-    module_state,
-    optimizer_state,
-)
 from entrannas.runs.run import CHECKPOINT, Run
 
 CPU = torch.device("cpu")
@@ -90,23 +80,6 @@ def test_a_foreign_checkpoint(tmp_path: Path) -> None:
         run.load_checkpoint()
 
 
-def test_missing_tensors(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is missing"):
-        load_tensors(tmp_path / "weights.safetensors")
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_whole(path, b"old")
-    (tmp_path / ".file.part").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"cannot write .*file: No space left on device; .* free some space"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
-    write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
 def test_damaged_json(tmp_path: Path) -> None:
     run = _begin(tmp_path / "run")
     for content, complaint in (("{", "cannot read"), ("[]", "cannot read"), ('{"data": {}}', "run.json is damaged")):
@@ -115,36 +88,3 @@ def test_damaged_json(tmp_path: Path) -> None:
             run.data()
     with pytest.raises(InputError, match="is missing"):
         run.read_json("result.json")
-
-
-@pytest.mark.parametrize("kind", ["sgd", "adam"])
-def test_optimizer_state_round_trip(kind: str) -> None:
-    def make() -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
-        weight = torch.nn.Parameter(torch.ones(2, 3, 2, 2).to(memory_format=torch.channels_last))
-        unused = torch.nn.Parameter(torch.ones(1))
-        if kind == "sgd":
-            return weight, torch.optim.SGD([unused, weight], lr=0.1, momentum=0.9)
-        return weight, torch.optim.Adam([unused, weight], lr=0.1)
-
-    def step(weight: torch.nn.Parameter, optimizer: torch.optim.Optimizer, factor: float) -> None:
-        optimizer.zero_grad()
-        (factor * weight.pow(2).sum()).backward()
-        optimizer.step()
-
-    weight, optimizer = make()
-    step(weight, optimizer, 1.0)
-    state = optimizer_state("o", optimizer)
-    assert json.dumps(sorted(state)) and all(name.startswith("o.1.") for name in state)
-    other_weight, other = make()
-    other_weight.data.copy_(weight.data)
-    load_optimizer_state("o", other, {name: tensor.clone() for name, tensor in state.items()})
-    step(weight, optimizer, 3.0)
-    step(other_weight, other, 3.0)
-    assert torch.equal(weight, other_weight)
-
-
-def test_tensors_of_another_module() -> None:
-    state = module_state("network", torch.nn.Linear(2, 3))
-    with pytest.raises(InputError, match=r"the tensors are not those of this network: .*size mismatch") as caught:
-        load_module_state("network", torch.nn.Linear(2, 4), state)
-    assert "\n" not in str(caught.value)

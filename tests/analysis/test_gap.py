@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ def test_no_mass_is_dropped_where_derivation_keeps_every_weight() -> None:
     assert dropped_mass({"normal": p, "reduction": p}, genotype, space) == 0
 
 
-def test_plot_shows_both_accuracies_and_each_epoch(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_plot_shows_both_accuracies_and_each_epoch(tmp_path: Path) -> None:
     result = Consistency(tmp_path, 0.5, 0.375, 0.125, 0.2, (3, 2, 0))
     accuracies, changes = draw(result, "entrannas").axes
     assert [bar.get_height() for bar in accuracies.patches] == [50.0, 37.5]  # type: ignore[attr-defined]

@@ -1,0 +1,260 @@
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from entrannas.architecture.spaces import SPACES
+from entrannas.cli.application import app, main
+from entrannas.errors import InputError
+from entrannas.runs.configuration import GROUPS, RUN, Configuration, shown, told_apart
+from entrannas.runtime.learning import cosine
+from entrannas.searching.configuration import PRESETS as SEARCH_PRESETS
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.methods import IN_SPACE, METHODS, method_in
+from entrannas.training.configuration import PRESETS as TRAIN_PRESETS
+from entrannas.training.configuration import PROTOCOLS, TrainConfig
+
+COMMANDS: dict[str, type[Configuration]] = {"search": SearchConfig, "train": TrainConfig}
+OWN = {"out", "resume", "config", "as_json"}
+FLAGS = [(command, name) for command, model in COMMANDS.items() for name in model.model_fields if name != "data"]
+
+
+def _parameters(command: str) -> dict[str, Any]:
+    """Return Click's parameters of a command by name."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return {parameter.name: parameter for parameter in commands[command].params}
+
+
+def _about(command: str, name: str) -> dict[str, Any]:
+    about = COMMANDS[command].model_fields[name].json_schema_extra
+    assert isinstance(about, dict)
+    return about
+
+
+@pytest.mark.parametrize(("command", "own"), [("search", OWN), ("train", OWN | {"genotype"})])
+def test_the_flags_are_the_settings_and_the_run_s_own(command: str, own: set[str]) -> None:
+    parameters, fields = _parameters(command), COMMANDS[command].model_fields
+    assert parameters.keys() - own == fields.keys() and own < parameters.keys()
+    arguments = {name for name, parameter in parameters.items() if parameter.param_type_name == "argument"}
+    assert arguments == {"data", "genotype"} & parameters.keys()
+    for name in fields.keys() - {"data"}:
+        flag = name.replace("_", "-")
+        assert parameters[name].opts == [f"--{flag}"]
+        assert parameters[name].secondary_opts == ([f"--no-{flag}"] if fields[name].annotation is bool else [])
+        assert parameters[name].default is None, "what is left out is the configuration's affair"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_groups_of_the_flags_come_in_their_order(command: str) -> None:
+    parameters = _parameters(command)
+    panels = [one.rich_help_panel for one in parameters.values() if one.param_type_name == "option"]
+    assert panels == sorted(panels, key=GROUPS.index) and set(panels) == set(GROUPS)
+    assert {parameters[name].rich_help_panel for name in OWN} == {RUN}
+
+
+@pytest.mark.parametrize(("command", "name"), FLAGS)
+def test_the_help_of_a_flag_is_the_description_of_its_field_and_its_default(command: str, name: str) -> None:
+    description = COMMANDS[command].model_fields[name].description
+    assert description is not None
+    text, about = _parameters(command)[name].help, _about(command, name)
+    told = f" Default: {about['told']}." if about["told"] else ""
+    assert text.startswith(" ".join(description.split()).rstrip(".")) and text.endswith(told)
+    assert about["choices"] is None or f": {about['choices']}." in text
+    assert ("Default" in text) == bool(told) and "\n" not in text
+
+
+def test_the_help_names_every_method_and_space() -> None:
+    flags = _parameters("search")
+    assert f": {', '.join(SPACES)}." in flags["space"].help
+    named = [f"{name} ({method.note})" if method.note else name for name, method in METHODS.items()]
+    assert f": {', '.join(named)}." in flags["method"].help
+
+
+def _of_methods(column: str) -> str:
+    told = {name: shown(getattr(method, column)) for name, method in METHODS.items()}
+    told |= {f"{name} in {space}": shown(getattr(method_in(space, name), column)) for space, name in IN_SPACE}
+    return told_apart(told)
+
+
+def _of_protocols(name: str) -> str:
+    rows = {str(stem): row for stem, row in PROTOCOLS.items()} | TRAIN_PRESETS
+    return told_apart({case: shown(row[name]) for case, row in rows.items() if name in row})
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "told"),
+    [
+        *(("search", name, _of_methods(name)) for name in ("tau", "trials")),
+        *(("train", name, _of_protocols(name)) for name in PROTOCOLS["cifar"] if name != "lr"),
+        ("search", "nodes", told_apart({name: shown(space.nodes) for name, space in SPACES.items()})),
+        ("search", "epochs", f"50; digits {SEARCH_PRESETS['digits']['epochs']}"),
+        ("train", "cells", "20; imagenet 14; digits 5"),
+        ("train", "cutout", "0.5; imagenet, digits 0"),
+    ],
+)
+def test_a_default_is_told_as_its_table_has_it(command: str, name: str, told: str) -> None:
+    assert _parameters(command)[name].help.endswith(f" Default: {told}.")
+
+
+IN_SPACES = {f"{name} in {space}": {"method": name, "space": space} for space, name in IN_SPACE}
+CASES: dict[str, dict[str, dict[str, str]]] = {
+    "search": {
+        "": {},
+        **{data: {"data": data} for data in SEARCH_PRESETS},
+        **{method: {"method": method} for method in METHODS},
+        **IN_SPACES,
+    },
+    "train": {
+        **{str(stem): {"stem": str(stem)} for stem in PROTOCOLS},
+        **{data: {"data": data} for data in TRAIN_PRESETS},
+    },
+}
+"""The cases that a default may tell apart, with what is set in each."""
+
+IN_WORDS = {"engines", "weights_lr", "alpha_lr", "trial_cells", "lr"}
+OF_EPOCHS = {"warmup_epochs", "settling_epochs"}
+
+
+def _told(text: str, cases: list[str]) -> dict[str, str]:
+    """Read a default such as `20; imagenet 14; digits 5`: what it tells of each case."""
+    first, *others = text.split("; ")
+    told = dict.fromkeys(cases, first)
+    for other in others:
+        *names, last = other.split(", ")
+        name = max((case for case in cases if case and last.startswith(f"{case} ")), key=len)
+        told |= dict.fromkeys([*names, name], last.removeprefix(f"{name} "))
+    return told
+
+
+def test_reading_of_what_a_default_tells() -> None:
+    told = _told("1 0.1; a, a in b 1 1; b 10 0.1", ["", "a", "b", "c", "a in b"])
+    assert told == {"": "1 0.1", "a": "1 1", "a in b": "1 1", "b": "10 0.1", "c": "1 0.1"}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [flag for flag in FLAGS if flag[1] not in IN_WORDS | {"nodes"} and _about(*flag)["told"]],
+)
+def test_a_default_that_is_told_is_the_one_that_is_taken(command: str, name: str) -> None:
+    cases = CASES[command]
+    told = _told(_about(command, name)["told"], list(cases))
+    for case in (case for case, settings in cases.items() if name not in settings):
+        epochs = {"epochs": 100} if command == "search" and name in OF_EPOCHS else {}
+        taken = getattr(COMMANDS[command].resolve({"data": "photos", **epochs, **cases[case]}), name)
+        wanted = re.sub(r"(\d)/(\d+) of the epochs", lambda part: str(100 * int(part[1]) // int(part[2])), told[case])
+        assert shown(taken) == wanted, case
+
+
+def test_the_nodes_that_are_told_are_those_of_the_space() -> None:
+    for name, space in SPACES.items():
+        assert SearchConfig.resolve({"space": name}).nodes == space.nodes
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+
+
+def test_the_rate_at_the_end_is_what_the_weights_rate_falls_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--subset", 64, "--cells", 3, "--channels", 2, "--nodes", 1, "--batch-size", 16, "--epochs", 3]
+    out = tmp_path / "run"
+    _run(monkeypatch, "search", *small, "--weights-lr", 0.1, "--weights-lr-end", 0.04, "--out", out, "--json")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["run"] == str(out)
+    assert json.loads((out / "config.json").read_text())["weights_lr_end"] == 0.04
+    rates = [json.loads(line)["weights_lr"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert rates == pytest.approx([cosine(0.1, 0.04, epoch / 3) for epoch in range(3)])
+    assert rates == pytest.approx([0.1, 0.085, 0.055])
+
+
+@pytest.fixture
+def asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Configuration | str]:
+    """Return with which settings a command would search or train, without that it does, or what it complains of."""
+    monkeypatch.chdir(tmp_path)
+
+    def ask(*arguments: object) -> Configuration | str:
+        configs: list[Configuration] = []
+
+        def note(*given: object) -> None:
+            configs.extend(one for one in given if isinstance(one, Configuration))
+            raise InputError("noted")
+
+        monkeypatch.setattr("entrannas.cli.searching.run_search", note)
+        monkeypatch.setattr("entrannas.cli.training.run_train", note)
+        monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        complaint = capsys.readouterr().err
+        return configs[0] if configs else complaint
+
+    return ask
+
+
+Asked = Callable[..., Any]
+
+LAYERS = ["flags", "file", "stored"]
+
+
+@pytest.mark.parametrize("there", range(8))
+@pytest.mark.parametrize(
+    ("command", "data", "otherwise"),
+    [
+        ("search", "digits", SEARCH_PRESETS["digits"]["channels"]),
+        ("search", "photos", 16),
+        ("train", "digits", TRAIN_PRESETS["digits"]["channels"]),
+        ("train", "photos", PROTOCOLS["cifar"]["channels"]),
+    ],
+)
+def test_flags_win_over_the_file_over_the_run_over_the_preset_over_the_protocol(
+    command: str, data: str, otherwise: int, there: int, asked: Asked, tmp_path: Path
+) -> None:
+    """Each of the first three is left out or not; the preset is that of digits, the protocol what other data have."""
+    layers = {name: 100 + i for i, name in enumerate(LAYERS) if there >> i & 1}
+    arguments: list[object] = [command, *(["darts-v2"] if command == "train" else []), data]
+    if "flags" in layers:
+        arguments += ["--channels", layers["flags"]]
+    if "file" in layers:
+        (tmp_path / "my.yaml").write_text(yaml.safe_dump({"channels": layers["file"]}))
+        arguments += ["--config", "my.yaml"]
+    if "stored" in layers:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "run.json").write_text(json.dumps({"command": command}))
+        (tmp_path / "run" / "config.json").write_text(json.dumps({"data": data, "channels": layers["stored"]}))
+        arguments += ["--out", "run", "--resume"]
+    assert asked(*arguments).channels == [*(layers[name] for name in LAYERS if name in layers), otherwise][0]
+
+
+def test_a_preset_follows_the_data_of_whoever_names_them(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("data: photos\n")
+    cifar, imagenet = (PROTOCOLS[stem]["channels"] for stem in PROTOCOLS)
+    assert asked("train", "darts-v2").channels == TRAIN_PRESETS["digits"]["channels"]
+    assert asked("train", "darts-v2", "--config", "my.yaml").channels == cifar
+    assert asked("train", "darts-v2", "--config", "my.yaml", "--stem", "imagenet").channels == imagenet
+    assert asked("train", "darts-v2", "digits", "--config", "my.yaml").channels == TRAIN_PRESETS["digits"]["channels"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("epochs: [", "my.yaml is no YAML"),
+        ("- epochs", "my.yaml is no configuration: expected lines of the form name: value"),
+        ("epoch: 3", "configuration: epoch: Extra inputs are not permitted"),
+        ("epochs: many", "configuration: epochs: Input should be a valid integer"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_one_line(text: str, complaint: str, asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(text)
+    told = asked("search", "--config", "my.yaml")
+    assert told.startswith(f"entrannas: {complaint}") and told.count("\n") == 1

@@ -1,0 +1,227 @@
+import io
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from entrannas.runs.display import Bar, Lines, progress
+from entrannas.runs.events import EpochEnded, Event, Events, Message, StageBegan, StageEnded, Stepped, TrialEnded
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import search
+
+METRICS = {"epoch": 0, "weights_loss": 0.51239, "weights_accuracy": 0.75, "alpha_accuracy": None, "seconds": 3.25}
+FIGURES = "weights loss 0.512  weights accuracy 0.750"
+TRIAL = {"genotype": "|none~0|", "steps": 10, "accuracy": 0.5, "seconds": 3.25}
+CURSOR_COMES_BACK = "\x1b[?25h"
+CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]|\r")
+
+
+class Terminal:
+    """A terminal with a bar on it."""
+
+    def __init__(self) -> None:
+        self.file, self.bar = io.StringIO(), Bar()
+        self.bar.console = Console(file=self.file, force_terminal=True, width=200)
+
+    def __call__(self, event: Event) -> None:
+        self.bar(event)
+
+    def drawn(self) -> str:
+        """Return the line of the bar as it is now, without its colours and without the bar itself."""
+        self.bar.progress.refresh()
+        return self.last()
+
+    def last(self) -> str:
+        (*_, line) = self.lines()
+        return " ".join(line.replace("━", "").replace("╸", "").replace("╺", "").split())
+
+    def lines(self) -> list[str]:
+        """Return what stands on the screen at the end: what a line was overwritten with, not what it was before."""
+        rows = [row.split("\x1b[2K")[-1] for row in self.file.getvalue().split("\n")]
+        return [text for row in rows if (text := CONTROL.sub("", row).rstrip())]
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    if hasattr(terminal.bar, "progress"):
+        terminal.bar.progress.stop()
+
+
+def test_the_bar_moves_with_each_step_and_tells_the_figures_of_the_last_epoch(terminal: Terminal) -> None:
+    terminal(StageBegan("search", range(4), 5))
+    assert re.fullmatch(r"search 0% 0:00:00 < -:--:--", terminal.drawn())
+    for _ in range(3):
+        terminal(Stepped())
+    assert terminal.drawn().startswith("search 15% ")
+    terminal(EpochEnded(METRICS))
+    assert re.fullmatch(r"search 25% 0:00:0\d < \S+ 1/4 weights loss 0\.512 weights accuracy 0\.750", terminal.drawn())
+    terminal(Stepped())
+    assert " 30% " in terminal.drawn() and " 1/4 weights loss" in terminal.drawn()
+    terminal(EpochEnded(METRICS | {"weights_loss": 0.25, "alpha_accuracy": 0.5}))
+    assert terminal.drawn().endswith("2/4 weights loss 0.250 weights accuracy 0.750 alpha accuracy 0.500")
+    assert " 50% " in terminal.drawn()
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_was_left(terminal: Terminal) -> None:
+    terminal(StageBegan("training", range(2, 5), 4))
+    assert terminal.drawn().startswith("training 40% ")
+    terminal(Stepped())
+    assert terminal.drawn().startswith("training 45% ")
+    terminal(EpochEnded({"train_loss": 1.0}))
+    assert terminal.drawn().startswith("training 60% ") and terminal.drawn().endswith("3/5 train loss 1.000")
+
+
+def test_the_bar_of_trials_counts_them_and_tells_their_accuracy(terminal: Terminal) -> None:
+    terminal(StageBegan("trial of 10 steps", range(1, 3), 10))
+    terminal(TrialEnded(TRIAL))
+    assert terminal.drawn().startswith("trial of 10 steps 67% ") and terminal.drawn().endswith("2/3 accuracy 0.500")
+
+
+def test_the_end_of_a_stage_stops_the_bar_and_leaves_its_last_line(terminal: Terminal) -> None:
+    terminal(StageBegan("search", range(1), 1))
+    terminal(Stepped())
+    terminal(EpochEnded(METRICS))
+    assert terminal.bar.progress.live.is_started and CURSOR_COMES_BACK not in terminal.file.getvalue()
+    terminal(StageEnded())
+    assert not terminal.bar.progress.live.is_started
+    assert terminal.file.getvalue().endswith(CURSOR_COMES_BACK)
+    assert terminal.last().startswith("search 100% ") and terminal.last().endswith("weights accuracy 0.750")
+    terminal(StageBegan("trial of 10 steps", range(2), 10))
+    assert terminal.drawn().startswith("trial of 10 steps 0% ")
+    assert terminal.lines()[0].startswith("search"), "the bar before stays above"
+
+
+def test_a_stage_that_is_broken_off_gives_the_terminal_back(terminal: Terminal) -> None:
+    with pytest.raises(KeyboardInterrupt), Events([terminal]).stage("search", range(3), 2):
+        terminal(Stepped())
+        raise KeyboardInterrupt
+    assert not terminal.bar.progress.live.is_started
+    assert terminal.file.getvalue().endswith(CURSOR_COMES_BACK) and terminal.last().startswith("search 17% ")
+
+
+def test_a_stage_without_a_part_begins_and_ends(terminal: Terminal) -> None:
+    for event in (StageBegan("search", range(0), 1), StageEnded()):
+        terminal(event)
+    assert terminal.last().startswith("search")
+
+
+def test_messages_stand_above_the_bar_as_they_are_written(terminal: Terminal) -> None:
+    terminal(Message("search in runs/[red]12"))
+    terminal(StageBegan("search", range(2), 1))
+    terminal(Message("going on without them"))
+    terminal(EpochEnded(METRICS))
+    terminal(StageEnded())
+    *messages, bar = terminal.lines()
+    assert messages == ["search in runs/[red]12", "going on without them"] and bar.startswith("search")
+    assert "search in runs/[red]12\n" in terminal.file.getvalue(), "neither marked up nor coloured"
+
+
+class Clock:
+    """The time that a display takes for now."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr("entrannas.runs.display.time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+def test_lines_tell_the_part_its_figures_and_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, lines = Clock(monkeypatch), Lines()
+    lines(Message("search in runs/a"))
+    lines(StageBegan("search", range(2, 5), 2))
+    for passed in (10, 20, 6):
+        lines(Stepped())
+        clock.now += passed
+        lines(EpochEnded(METRICS))
+    lines(StageEnded())
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "search in runs/a",
+        f"search 3/5  {FIGURES}  20 s left",
+        f"search 4/5  {FIGURES}  15 s left",
+        f"search 5/5  {FIGURES}  0 s left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("passed", "left"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (61, "1 min 01 s"),
+        (3599.6, "1 h 00 min"),
+        (90061, "25 h 01 min"),
+    ],
+)
+def test_the_time_that_is_left_is_told_in_two_units_at_most(
+    passed: float, left: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, lines = Clock(monkeypatch), Lines()
+    lines(StageBegan("trial of 10 steps", range(2), 2))
+    clock.now += passed
+    lines(TrialEnded(TRIAL))
+    assert capsys.readouterr().err == f"trial of 10 steps 1/2  accuracy 0.500  {left} left\n"
+
+
+@pytest.mark.parametrize(("terminal_there", "kind"), [(True, Bar), (False, Lines)])
+def test_what_stderr_is_decides(terminal_there: bool, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal_there, raising=False)
+    assert isinstance(progress(), kind)
+
+
+def _search(path: Path, listener: Any, resume: bool = False) -> None:
+    small = {"subset": 64, "cells": 3, "channels": 2, "batch_size": 16, "epochs": 3, "space": "nasbench201"}
+    trials = {"warmup_epochs": 0, "settling_epochs": 0, "trials": 4, "trial_cells": 3, "trial_steps": 2}
+    search(SearchConfig.resolve(small | trials), path, resume, [listener])
+
+
+def test_a_search_with_trials_broken_off_and_resumed_is_shown_to_its_end(
+    terminal: Terminal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The steps that a stage told are those that it takes: the bar is nowhere ahead of what has been done."""
+    heard: list[Event] = []
+    shown: list[str] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        terminal(event)
+        if isinstance(event, Stepped | EpochEnded | TrialEnded):
+            shown.append(" ".join(word for word in terminal.drawn().split() if word.endswith("%") or "/" in word))
+
+    def break_off(event: Event) -> None:
+        listen(event)
+        if isinstance(event, Stepped) and len(shown) == 4:  # the first step of the second epoch has been shown
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _search(tmp_path / "run", break_off)
+    assert shown == ["17%", "33%", "33% 1/3", "50% 1/3"] and isinstance(heard[-1], StageEnded)
+    assert not terminal.bar.progress.live.is_started
+
+    heard.clear()
+    shown.clear()
+    _search(tmp_path / "run", listen, resume=True)
+    stages = [event for event in heard if isinstance(event, StageBegan)]
+    assert stages[:2] == [StageBegan("search", range(1, 3), 2), StageBegan("trial of 2 steps", range(5), 2)]
+    assert stages[2:] == [StageBegan("trial of 4 steps", range(2), 4)]
+    assert shown[:6] == ["50%", "67%", "67% 2/3", "83% 2/3", "100% 2/3", "100% 3/3"]
+    assert shown[6:11] == ["10%", "20%", "20% 1/5", "30% 1/5", "40% 1/5"] and shown[-1] == "100% 2/2"
+    lines = Lines()
+    for event in heard:
+        lines(event)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in told if "left" in line] == [
+        *("search 2/3", "search 3/3"),
+        *(f"trial of 2 steps {number}/5" for number in range(1, 6)),
+        *("trial of 4 steps 1/2", "trial of 4 steps 2/2"),
+    ]

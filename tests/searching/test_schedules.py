@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrannas.architecture.spaces import SPACES
+from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.schedules import alpha_epochs, alpha_rate, target_connections
+
+SPACE = SPACES["darts"].without_none()
+EVERYTHING = 14 * 7 / 4
+
+
+@given(st.integers(1, 100), st.integers(0, 100), st.floats(0.5, 10))
+def test_target_falls_from_everything_to_the_configured_one(epochs: int, warmup: int, wanted: float) -> None:
+    settings = {"method": "entrannas-dst", "epochs": epochs, "warmup_epochs": warmup, "target_connections": wanted}
+    config = SearchConfig.resolve(settings)
+    targets = [target_connections(config, epoch, SPACE) for epoch in range(epochs)]
+    assert targets[:warmup] == [EVERYTHING] * min(warmup, epochs)
+    assert targets == sorted(targets, reverse=True)
+    fallen = max(warmup + 1, (warmup + epochs + 1) // 2)
+    assert targets[fallen:] == pytest.approx([wanted] * len(targets[fallen:]))
+
+
+@pytest.mark.parametrize(
+    ("method", "batch_size", "weights_lr", "warmup", "epochs", "published"),
+    [
+        ("entrannas", 256, 0.1, 0, 50, 6e-4),
+        ("darts", 64, 0.025, 0, 50, 3e-4),
+        ("darts-2nd", 64, 0.025, 0, 50, 3e-4),
+        ("pc-darts", 256, 0.1, 15, 50, 6e-4),
+        ("gdas", 64, 0.025, 0, 240, 3e-4),
+    ],
+)
+def test_defaults_on_cifar10_are_the_published_ones(
+    method: str, batch_size: int, weights_lr: float, warmup: int, epochs: int, published: float
+) -> None:
+    config = SearchConfig.resolve({"data": "cifar10", "method": method, "epochs": epochs})
+    assert (config.batch_size, config.weights_lr, config.warmup_epochs) == (batch_size, weights_lr, warmup)
+    assert alpha_rate(config, 50_000, 0) == pytest.approx(published)
+    assert SearchConfig.resolve({"data": "digits", "method": method}).batch_size == 32
+
+
+def test_a_space_may_change_a_method_s_defaults() -> None:
+    config = SearchConfig.resolve({"data": "cifar10", "space": "nasbench201"})
+    assert (config.nodes, config.warmup_epochs, config.settling_epochs, config.engines) == (3, 13, 12, (7,))
+    assert alpha_rate(config, 50_000, 0) == pytest.approx(6e-4 * 37 / 25)
+
+
+@given(st.integers(1, 1000))
+def test_the_default_schedule_leaves_alpha_an_epoch(epochs: int) -> None:
+    config = SearchConfig.resolve({"space": "nasbench201", "epochs": epochs})
+    assert len(alpha_epochs(config)) >= max(1, epochs // 2 - 1)
+    assert 0 <= alpha_rate(config, 50_000, epochs - 1) <= alpha_rate(config, 50_000, 0)
+
+
+def test_no_target_is_none_at_any_time() -> None:
+    config = SearchConfig.resolve({"method": "entrannas-dst", "target_connections": 0, "epochs": 20})
+    assert {target_connections(config, epoch, SPACE) for epoch in range(20)} == {0.0}

@@ -1,0 +1,10 @@
+from entrannas.training.configuration import TrainConfig
+
+
+def test_train_defaults_are_the_protocol() -> None:
+    cifar, imagenet = TrainConfig(data="a"), TrainConfig(data="a", stem="imagenet")
+    assert (cifar.cells, cifar.channels, cifar.epochs, cifar.batch_size, cifar.lr) == (20, 36, 600, 96, 0.025)
+    assert (cifar.cutout, cifar.drop_path, cifar.auxiliary, cifar.label_smoothing) == (0.5, 0.2, 0.4, 0.0)
+    assert (imagenet.cells, imagenet.channels, imagenet.epochs, imagenet.batch_size) == (14, 48, 250, 1024)
+    assert (imagenet.lr, imagenet.warmup_epochs, imagenet.weight_decay) == (0.5, 5, 3e-5)
+    assert (imagenet.label_smoothing, imagenet.auxiliary) == (0.1, 0.4)
