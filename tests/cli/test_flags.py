@@ -1,7 +1,6 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import yaml
 
 from entrannas.architecture.spaces import SPACES
 from entrannas.cli.application import app, main
-from entrannas.errors import InputError
 from entrannas.runs.configuration import GROUPS, RUN, Configuration, shown, told_apart
 from entrannas.runtime.learning import cosine
 from entrannas.searching.configuration import PRESETS as SEARCH_PRESETS
@@ -19,6 +17,8 @@ from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.methods import IN_SPACE, METHODS, method_in
 from entrannas.training.configuration import PRESETS as TRAIN_PRESETS
 from entrannas.training.configuration import PROTOCOLS, TrainConfig
+
+from .conftest import Asked
 
 COMMANDS: dict[str, type[Configuration]] = {"search": SearchConfig, "train": TrainConfig}
 OWN = {"out", "resume", "config", "as_json"}
@@ -175,34 +175,6 @@ def test_the_rate_at_the_end_is_what_the_weights_rate_falls_to(
     assert rates == pytest.approx([cosine(0.1, 0.04, epoch / 3) for epoch in range(3)])
     assert rates == pytest.approx([0.1, 0.085, 0.055])
 
-
-@pytest.fixture
-def asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Configuration | str]:
-    """Return with which settings a command would search or train, without that it does, or what it complains of."""
-    monkeypatch.chdir(tmp_path)
-
-    def ask(*arguments: object) -> Configuration | str:
-        configs: list[Configuration] = []
-
-        def note(*given: object) -> None:
-            configs.extend(one for one in given if isinstance(one, Configuration))
-            raise InputError("noted")
-
-        monkeypatch.setattr("entrannas.cli.searching.run_search", note)
-        monkeypatch.setattr("entrannas.cli.training.run_train", note)
-        monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 2
-        complaint = capsys.readouterr().err
-        return configs[0] if configs else complaint
-
-    return ask
-
-
-Asked = Callable[..., Any]
 
 LAYERS = ["flags", "file", "stored"]
 

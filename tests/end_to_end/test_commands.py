@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 import entrannas as library
 
 from ..by_hand import trained_accuracy
-from ..pictures import class_folders
 from .conftest import Entrannas
 
 SMALL = ["--subset", 200, "--epochs", 2, "--cells", 3, "--channels", 4, "--batch-size", 32]
@@ -192,68 +191,6 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
     assert (config["epochs"], config["channels"], config["tau"]) == (1, 4, [2.0, 0.5])
     entrannas("search", "--config", "found/config.json", "--out", "again")
     assert (tmp_path / "again" / "genotype.json").read_bytes() == (tmp_path / "found" / "genotype.json").read_bytes()
-
-
-@pytest.fixture
-def asked(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., library.TrainConfig]:
-    """Return with which settings a command would train, without that it does."""
-
-    def ask(*arguments: object) -> library.TrainConfig:
-        configs: list[library.TrainConfig] = []
-
-        def note(genotype: library.Genotype, config: library.TrainConfig, *_: object) -> None:
-            configs.append(config)
-            raise library.InputError("noted")
-
-        monkeypatch.setattr("entrannas.cli.training.run_train", note)
-        assert refused("train", *arguments) == "entrannas: noted\n"
-        return configs[0]
-
-    return ask
-
-
-@pytest.fixture
-def found(tmp_path: Path) -> Path:
-    """Give the run of a search on pictures that were brought to 16 pixels, with the stem for large ones."""
-    class_folders(tmp_path / "photos", {"cat": 8, "dog": 8}, size=(20, 20))
-    class_folders(tmp_path / "others", {"cat": 8, "dog": 8}, size=(20, 20))
-    settings = {"data": str(tmp_path / "photos"), "image_size": 16, "stem": "imagenet", "method": "random"}
-    return library.search(library.SearchConfig.resolve(settings | {"cells": 3}), tmp_path / "found").run
-
-
-Asked = Callable[..., library.TrainConfig]
-
-
-def test_a_training_takes_over_the_data_of_a_search_and_gives_way_to_the_file_and_to_flags(
-    asked: Asked, found: Path
-) -> None:
-    (found.parent / "my.yaml").write_text("image_size: 12\nchannels: 10\n")
-    file, photos = ["--config", "my.yaml"], str(found.parent / "photos")
-    protocol, taken = asked("darts-v2", photos), asked("found")
-    assert (protocol.image_size, protocol.stem, protocol.channels, protocol.cells) == (None, "cifar", 36, 20)
-    assert (taken.data, taken.image_size, taken.stem) == (photos, 16, "imagenet")
-    assert (taken.channels, taken.cells) == (48, 14), "the size is the training's own affair"
-    from_file = asked("found", *file)
-    assert (from_file.data, from_file.image_size, from_file.stem, from_file.channels) == (photos, 12, "imagenet", 10)
-    by_flags = asked("found", *file, "--image-size", 8, "--stem", "cifar")
-    assert (by_flags.image_size, by_flags.stem, by_flags.channels, by_flags.cells) == (8, "cifar", 10, 20)
-
-
-def test_a_training_on_other_data_than_those_of_the_search_takes_nothing_over(asked: Asked, found: Path) -> None:
-    others = asked("found", found.parent / "others")
-    assert (others.image_size, others.stem) == (None, "cifar")
-    assert asked("found", "digits").cells == 5, "the preset"
-    assert asked("found", found.parent / "photos").image_size == 16
-
-
-def test_a_file_may_name_other_data_as_well(asked: Asked, found: Path) -> None:
-    (found.parent / "my.yaml").write_text("data: others\n")
-    others = asked("found", "--config", "my.yaml")
-    assert (others.data, others.image_size, others.stem) == ("others", None, "cifar")
-
-
-def test_a_run_of_the_other_command_cannot_be_gone_on_with(refused: Callable[..., str], found: Path) -> None:
-    assert "found is the run of a search, not of a train" in refused("train", "darts-v2", "--out", "found", "--resume")
 
 
 @pytest.mark.parametrize(

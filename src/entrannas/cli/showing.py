@@ -12,17 +12,18 @@ from entrannas.architecture import PUBLISHED, load_genotype, save_pictures
 from entrannas.cli.flags import Json, Settings, option, settings_of
 from entrannas.cli.printing import print_cells, print_cost
 from entrannas.networks import build_network, cost
-from entrannas.runs import NETWORK, Run
+from entrannas.runs import NETWORK, RUN, Run
 from entrannas.training import TrainConfig, target_size
 
-_RUNS = "20; imagenet 14; a RUN's own", "36; imagenet 48; a RUN's own", "32; imagenet 224; a RUN's own"
+_TOLD = {
+    "cells": "20; imagenet 14; a RUN's own",
+    "channels": "36; imagenet 48; a RUN's own",
+    "stem": "cifar; a RUN's own",
+    "image_size": "32; imagenet 224; a RUN's own",
+}
 
 
-@settings_of(
-    TrainConfig,
-    ["cells", "channels", "stem", "image_size"],
-    dict(zip(("cells", "channels", "image_size"), _RUNS, strict=True)),
-)
+@settings_of(TrainConfig, _TOLD, _TOLD)
 def show(
     settings: Settings,
     genotype: Annotated[
@@ -32,7 +33,7 @@ def show(
         ),
     ],
     classes: Annotated[int | None, option(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("pictures"),
+    out: Annotated[Path, option(RUN, "Where the pictures go. Default: pictures.")] = Path("pictures"),
     as_json: Json = False,
 ) -> None:
     """Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network."""

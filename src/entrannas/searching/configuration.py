@@ -127,7 +127,7 @@ class SearchConfig(Configuration):
     alpha_lr: Positive | None = setting(
         LEARNING, Follows(lambda settings: None, "such that alpha can go as far as in the method's paper")
     )
-    """Learning rate of Adam, for alpha. With entrannas it falls over the epochs, as the temperature does."""
+    """Learning rate of Adam, for alpha, in its first epoch; whether it falls over the epochs is the method's."""
     beta_lr: Positive = setting(LEARNING, 0.1)
     """Learning rate of Adam, for the thresholds of a method that has them; it falls to 0 along a cosine."""
     target_connections: NotNegative = setting(
