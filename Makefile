@@ -1,14 +1,15 @@
 # Two commands, each complete on a machine that has Python 3.11, gcc and make:
 #
 #   make demo   environment, search and training on embedded data, result shown
-#   make test   environment, style, types, the whole test suite
+#   make test   environment, style, types, the tests
 #
-# and one for the documentation as a site, in site/: make docs
+# and two more: make test-all, with the tests that take a minute or more; make docs, the documentation as a site, in site/
 
 PYTHON ?= python3.11
 DEMO ?= runs/demo
+PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 8 --dist worksteal --durations 5
 
-.PHONY: demo test check docs clean
+.PHONY: demo test test-all check docs clean
 
 demo: .venv/installed
 	@rm -rf $(DEMO)
@@ -19,7 +20,10 @@ demo: .venv/installed
 	@echo "Your own images, a folder for each class: .venv/bin/entrannas search my-images --out runs/mine"
 
 test: check
-	.venv/bin/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+	$(PYTEST) -m "not long"
+
+test-all: check
+	$(PYTEST)
 
 check: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -33,6 +33,7 @@ def _pictures(folder: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table_rows: Rows, tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv", table_rows)
     table = {row[0]: [float(value) for value in row[1:]] for row in table_rows[1:]}

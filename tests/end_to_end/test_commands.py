@@ -80,6 +80,7 @@ def test_other_methods(entrannas: Entrannas, method: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_topology_and_consistency(entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path) -> None:
     """A searched topology goes through every command as any genotype does, and equals its super-net's live graph."""
     dst = ["--method", "entrannas-dst", "--space", "darts-extended", "--alpha-lr", 0.01, "--epochs", 3]
@@ -120,6 +121,7 @@ def test_topology_and_consistency(entrannas: Entrannas, refused: Callable[..., s
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_consistency_of_a_method_that_cuts(entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path) -> None:
     """Of the weights of what is a connection, the strongest one of the two strongest edges of each node is kept."""
     entrannas("search", *SMALL, "--method", "darts", "--alpha-lr", 0.1, "--out", "found")

@@ -61,7 +61,7 @@ def _search(method: str, operations: tuple[str, ...], period: int, steps: int) -
     ("others", "period", "best", "steps"),
     [
         (SEES_NO_MORE_THAN_3, 3, "sep_conv_3x3", 80),
-        pytest.param(SEES_NO_MORE_THAN_5, 5, "sep_conv_5x5", 160, marks=pytest.mark.slow),
+        pytest.param(SEES_NO_MORE_THAN_5, 5, "sep_conv_5x5", 160, marks=[pytest.mark.slow, pytest.mark.long]),
     ],
 )
 @pytest.mark.parametrize("method", LEARNING)
@@ -78,7 +78,7 @@ def test_the_one_operation_that_can_tell_is_found(
 
 @pytest.mark.parametrize(
     ("operations", "period"),
-    [(SEES_NO_MORE_THAN_3, 3), pytest.param(SEES_NO_MORE_THAN_5, 5, marks=pytest.mark.slow)],
+    [(SEES_NO_MORE_THAN_3, 3), pytest.param(SEES_NO_MORE_THAN_5, 5, marks=[pytest.mark.slow, pytest.mark.long])],
 )
 def test_without_it_nothing_can_be_told(operations: tuple[str, ...], period: int) -> None:
     _, accuracy = _search("entrannas", operations, period, 80)
