@@ -11,7 +11,6 @@ return task.finish(result)
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -101,18 +100,18 @@ class Task:
         self.events = Events([self._keep, *listeners])
         self.fabric = start(config.device, config.precision)
         self.data = load_training_data(config.data, config.subset, config.image_size, config.seed, self.fabric.device)
-        self._open = ExitStack()
+        self._memory = enough_memory(self.settings["batch_size"], LEARN_WITH_LESS)
 
     def __enter__(self) -> Self:
         """Enter the work; where its memory does not suffice, one line says so."""
-        self._open.enter_context(enough_memory(self.settings["batch_size"], LEARN_WITH_LESS))
+        self._memory.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         """Leave it."""
-        return self._open.__exit__(kind, error, traceback)
+        return self._memory.__exit__(kind, error, traceback)
 
     def begin(self, learner: Learner) -> None:
         """Write what the run is, or take it up again after its last whole epoch, and say so.

@@ -26,7 +26,8 @@ class Replay:
     On CUDA, all passes of one `Replay`, launched or recorded, take their memory from one pool and run on one stream,
     since PyTorch's allocator gives a block that was freed only to the same pool and stream again. They come one after
     another, so all of them together hold little more than the largest alone. Where even that does not fit, `Replay`
-    says so once, lets its recordings and its pool go, and goes on with launches like any other PyTorch program's.
+    says so once, lets its recordings and its pool go, and goes on with launches like any other PyTorch program's,
+    that of the pass which was cut short among them.
 
     Attributes:
         after: how often a function is run before it is recorded. A recording takes about as long as two runs, and saves

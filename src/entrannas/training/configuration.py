@@ -90,6 +90,10 @@ def _rate(settings: dict[str, Any]) -> float:
     return rate
 
 
+def _told_rates() -> str:
+    return told_apart({str(stem): f"{row['lr']:g} at batch {row['batch_size']}" for stem, row in PROTOCOLS.items()})
+
+
 class TrainConfig(Configuration):
     """Settings of a training; the defaults are the protocol of the DARTS family for the stem."""
 
@@ -103,7 +107,7 @@ class TrainConfig(Configuration):
     """Epochs over the training set."""
     batch_size: Count = setting(LEARNING, _protocol("batch_size"))
     """Images of a step."""
-    lr: Positive = setting(LEARNING, Follows(_rate, "0.025 at batch 96, imagenet 0.5 at 1024, in proportion to it"))
+    lr: Positive = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it"))
     """Learning rate of SGD, which falls to 0 along a cosine."""
     warmup_epochs: Number = setting(LEARNING, _protocol("warmup_epochs"))
     """Epochs at the start over which the learning rate rises linearly."""
