@@ -110,8 +110,9 @@ def main() -> None:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    found = run.read_json("result.json")
-    measured = run.read_json("consistency.json") if (run.path / "consistency.json").exists() else {}
+    found = json.loads((run.path / "result.json").read_text())
+    path = run.path / "consistency.json"
+    measured = json.loads(path.read_text()) if path.exists() else {}
     trained = json.loads((run.path / "trained/result.json").read_text())
     return {
         "seconds": found["seconds"],

@@ -13,6 +13,7 @@ import torch
 
 import entrannas
 from entrannas.runs.run import Run
+from entrannas.searching.records import SearchEpoch
 
 METHODS = ("entrannas", "entrannas-dst", "darts")
 
@@ -60,12 +61,13 @@ def main() -> None:
 
 
 def _row(run: Run) -> dict[str, float]:
-    measured, last = run.read_json("consistency.json"), run.metrics()[-1]
+    measured = json.loads((run.path / "consistency.json").read_text())
+    last = run.metrics(SearchEpoch)[-1].model_dump()
     figures = {name: measured[name] for name in ("supernet_accuracy", "derived_accuracy", "gap", "dropped_mass")}
     for name in ("connections", "entropy"):
         values = [value for kind in last[name].values() for value in kind]
         figures[name] = sum(values) / len(values)
-    return figures | {"seconds": run.read_json("result.json")["seconds"]}
+    return figures | {"seconds": json.loads((run.path / "result.json").read_text())["seconds"]}
 
 
 if __name__ == "__main__":

@@ -17,15 +17,16 @@ import torch
 
 from entrannas.architecture.spaces import SPACES
 from entrannas.data.augmentation import Augmentation
+from entrannas.data.settings import DataSettings
 from entrannas.data.training_data import load_training_data, training_batches
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.runtime.seeds import generator
 from entrannas.searching.methods import METHODS
 from entrannas.searching.searcher import Searcher
 
-LOAD = "import sys, torch\nfrom entrannas.data import load_training_data\n"
-LOAD += "load_training_data(sys.argv[1], None, None, 0, torch.device('cpu'))"
+LOAD = "import sys, torch\nfrom entrannas.data import DataSettings, load_training_data\nload_training_data\n"
+LOAD += "load_training_data(DataSettings(sys.argv[1]), torch.device('cpu'))"
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def main() -> None:
         figures[f"{name}_seconds"] -= figures["import_seconds"]
 
     fabric = start("auto", "32-true")
-    data = load_training_data(options.data, None, None, 0, fabric.device)
+    data = load_training_data(DataSettings(options.data), fabric.device)
     began, seen = time.perf_counter(), 0
     augmentation = Augmentation(0.125, True, 0.0)
     everything = torch.arange(len(data.images))

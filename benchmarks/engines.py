@@ -15,7 +15,7 @@ import torch
 from measuring import parser, record, saved_bytes, seconds
 
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.searching.searcher import Searcher

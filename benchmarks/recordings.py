@@ -21,7 +21,7 @@ from measuring import Step, peak_bytes
 
 from entrannas.architecture.genotype import load_genotype
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
 from entrannas.searching.methods import METHODS

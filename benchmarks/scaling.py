@@ -25,7 +25,7 @@ from measuring import record, saved_bytes, seconds
 from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
 from entrannas.architecture.spaces import SPACES
 from entrannas.files import write_whole
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, last_of_each_kind
 from entrannas.searching.searcher import Searcher

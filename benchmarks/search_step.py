@@ -30,7 +30,7 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import Genotype
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, Method, no_cell
 from entrannas.searching.searcher import Searcher

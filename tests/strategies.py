@@ -1,6 +1,7 @@
 """What properties are checked on: genotypes, architecture variables, thresholds."""
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
 from entrannas.architecture.spaces import SPACES, SearchSpace
+from entrannas.networks.operations import OPERATIONS
 
 operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
 
@@ -24,6 +26,25 @@ def cells(draw: st.DrawFn, most: int = 5) -> CellGenotype:
 
 
 genotypes = st.builds(Genotype, cells(), cells())
+
+
+@st.composite
+def _cells_of_all_operations(draw: st.DrawFn, inputs: Literal[1, 2]) -> CellGenotype:
+    """A cell of any of the operations; one of a single input may have nodes at which nothing arrives."""
+    count = draw(st.integers(1, 4))
+    connections = [
+        st.builds(Connection, st.integers(0, node - 1), st.sampled_from(list(OPERATIONS)))
+        for node in range(inputs, inputs + count)
+    ]
+    nodes = tuple(tuple(draw(st.lists(one, min_size=inputs - 1, max_size=4))) for one in connections)
+    output = draw(st.lists(st.integers(inputs, inputs + count - 1), min_size=1, unique=True))
+    return CellGenotype(nodes, tuple(output), inputs)
+
+
+built_genotypes = st.builds(Genotype, *[_cells_of_all_operations(2)] * 2) | st.builds(
+    Genotype, _cells_of_all_operations(1)
+)
+"""Of both skeletons and all operations of which a network is built."""
 
 
 @st.composite

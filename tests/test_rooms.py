@@ -35,6 +35,30 @@ def test_a_room_exports_what_it_says_in_order_and_nothing_twice(package: str) ->
     assert public == {name for name in exported if not isinstance(getattr(room, name), ModuleType)}
 
 
+DOORS = sorted(Path(entrannas.__path__[0]).rglob("*.pyi"))
+
+
+@pytest.mark.parametrize("stub", DOORS, ids=lambda stub: stub.parent.name)
+def test_a_door_opens_as_its_stub_says(stub: Path) -> None:
+    """From the same modules, and its `__all__` names them all: mypy and editors read no more than that."""
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    (listed,) = (ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign))
+    package = ".".join(("entrannas", *stub.parent.relative_to(entrannas.__path__[0]).parts))
+    room = importlib.import_module(package)
+    assert sorted(room.__all__) == sorted(listed) == sorted(alias.name for node in imports for alias in node.names)
+    for node in imports:
+        module = importlib.import_module(f"{package}.{node.module}")
+        assert all(getattr(room, alias.name) is getattr(module, alias.name) for alias in node.names)
+
+
+def test_a_door_opens_a_module_only_when_something_of_it_is_asked_for() -> None:
+    rooms = [package for package in PACKAGES if not package.startswith("entrannas.kernels")]
+    code = f"import sys, {', '.join(rooms)}; print('torch' in sys.modules or 'pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+
+
 def _imports(name: str) -> set[str]:
     """Return the modules of the project that a module imports, wherever in it."""
     path = importlib.import_module(name).__file__
@@ -63,6 +87,6 @@ def test_imports_of_rooms_run_one_way() -> None:
 
 
 def test_the_library_is_imported_without_a_warning_and_without_what_only_commands_need() -> None:
-    code = "import entrannas, sys; print([name for name in ('typer', 'lightning_fabric') if name in sys.modules])"
+    code = "import entrannas, sys; print([name for name in ('typer', 'torch') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")

@@ -9,33 +9,18 @@
 This is the public API. The rooms below may change; of them, `runs.events` is what a listener needs.
 """
 
-from entrannas.analysis import Consistency, consistency
-from entrannas.architecture import CellGenotype, Connection, Genotype, load_genotype
-from entrannas.errors import InputError
-from entrannas.networks import Cost, Network, build_network, cost
-from entrannas.runs import Configuration, Listener
-from entrannas.searching import SearchConfig, SearchResult, search
-from entrannas.training import TrainConfig, TrainResult, evaluate, train
+import lazy_loader
 
-__all__ = [
-    "CellGenotype",
-    "Configuration",
-    "Connection",
-    "Consistency",
-    "Cost",
-    "Genotype",
-    "InputError",
-    "Listener",
-    "Network",
-    "SearchConfig",
-    "SearchResult",
-    "TrainConfig",
-    "TrainResult",
-    "build_network",
-    "consistency",
-    "cost",
-    "evaluate",
-    "load_genotype",
-    "search",
-    "train",
-]
+# As in the stub, which takes too long to be parsed before a command can listen to signals.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "analysis": ["Consistency", "consistency"],
+        "architecture": ["CellGenotype", "Connection", "Genotype"],
+        "errors": ["InputError"],
+        "networks": ["Cost", "Network", "build_network", "cost"],
+        "runs": ["Configuration", "Listener", "load_genotype"],
+        "searching": ["SearchConfig", "SearchResult", "search"],
+        "training": ["TrainConfig", "TrainResult", "evaluate", "train"],
+    },
+)

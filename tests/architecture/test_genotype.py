@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,20 @@ def _document(nodes: object = None, output: object = (2,), **changes: object) ->
         ("{", "no JSON"),
         ('{"a": ' + "[" * 90_000, "no JSON"),
         ("{}", "no genotype"),
+        ('{"a": ' + "[" * 900_000, "no JSON"),
+        ('{"version": 1, "cells": ' + "[" * 150 + "]" * 150 + "}", "no valid genotype"),
+        ('{"version": NaN, "cells": {}}', "no JSON"),
+        ("{\ud800", "no JSON"),
+        ("{" + " " * 2**20, "larger than 1 MiB"),
         (_document(version=2), "version 2 .* upgrade"),
-        (_document(cells={}), "normal: Field required"),
+        (_document(version=True), "version True .* upgrade"),
+        (_document(version=[[[[1]]]]), "version .* upgrade"),
+        (_document([[{"input": 10**400, "operation": "skip_connect"}]]), "no valid genotype"),
+        (_document(cells={}), "normal: it is missing"),
         (_document([[{"input": 2, "operation": "skip_connect"}]]), "node 2 takes node 2 as an input, a cycle"),
         (_document([[{"input": -1, "operation": "skip_connect"}]]), "numbered from 0"),
         (_document([[]]), "node 2 has no connection"),
-        (_document([[{"input": "0", "operation": "skip_connect"}]]), "normal.nodes.0.0.input: .*integer"),
+        (_document([[{"input": "0", "operation": "skip_connect"}]]), "input: '0' is no whole number"),
         (_document([[{"input": 0, "operation": "skip_connect", "alpha": 1}]]), "alpha"),
         (_document(output=()), "output must name"),
         (_document(output=(7,)), "output node 7"),
@@ -84,7 +93,12 @@ def _document(nodes: object = None, output: object = (2,), **changes: object) ->
         ("Genotype(normal=[('a', 0)], normal_concat=[2], reduce=[('a', 0)], reduce_concat=[2])", "even number"),
         ("Genotype(normal=[0, 1], normal_concat=[2], reduce=[0, 1], reduce_concat=[2])", r"written \('operation'"),
         ("Genotype(normal=5, normal_concat=[2], reduce=[0, 1], reduce_concat=[2])", r"written \('operation'"),
+        ("Genotype(" * 50_000, "expected 'Genotype"),
+        ("Genotype(normal=['\\d', 1is 1])", "no genotype"),
         ("no-such-genotype", "no genotype no-such-genotype"),
+        ("no\0name", "no genotype"),
+        ("~nobody-of-that-name/genotype.json", "no genotype"),
+        ("a" * 5_000, "cannot read .*File name too long"),
     ],
 )
 def test_bad_input_is_one_clear_line(text: str, complaint: str) -> None:
@@ -105,6 +119,28 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot read the genotype"):
         load_genotype(path)
+
+
+def test_file_that_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "genotype.json").mkdir()
+    (tmp_path / "large").write_bytes(b" " * (2**20 + 1))
+    for path, complaint in (
+        (tmp_path / "fifo", "fifo: it is no regular file"),
+        (tmp_path, "genotype.json: it is no regular file"),
+        (Path("/dev/zero"), "zero: it is no regular file"),
+        (tmp_path / "large", "large: it is larger than 1 MiB"),
+        (tmp_path / "large" / "below", "below: Not a directory"),
+    ):
+        with pytest.raises(InputError, match=f"cannot read .*{complaint}"):
+            load_genotype(path)
+
+
+def test_file_from_windows(tmp_path: Path) -> None:
+    genotype = load_genotype("darts-v2")
+    for text in (genotype.to_json(), f"DARTS_V2 = {genotype.to_text()}\n"):
+        (tmp_path / "file").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+        assert load_genotype(tmp_path / "file") == genotype
 
 
 NASBENCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"

@@ -1,30 +1,33 @@
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from entrannas.cli.application import app, main
+from entrannas.cli.application import COMMANDS as ENTRIES
+from entrannas.cli.application import command, run
 from entrannas.runs.configuration import GROUPS
 
-COMMANDS = ["search", "train", "evaluate", "consistency", "show", "bench nasbench201", "bench rank", "bench", ""]
+COMMANDS = ["search", "train", "evaluate", "consistency", "show", "bench nasbench201", "bench rank", "bench"]
 
 
 def _command(names: list[str]) -> Any:
-    command: Any = typer.main.get_command(app)
-    for name in names:
-        command = command.commands[name]
-    return command
+    """Return a command as Typer makes it, not as the help of all knows it."""
+    found, *below = names
+    made = command(found)
+    for name in below:
+        made = made.commands[name]
+    return made
 
 
 def _shown(names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Ask for help on a terminal so wide that no text is broken, and return its lines, see `_lines`."""
     monkeypatch.setenv("COLUMNS", "600")
     monkeypatch.setattr(sys, "argv", ["entrannas", *names, "--help"])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    assert run() == 0
     out, err = capsys.readouterr()
-    assert ended.value.code == 0 and err == ""
+    assert err == ""
     return _lines(out)
 
 
@@ -48,23 +51,54 @@ def _panels(lines: list[str]) -> dict[str, list[str]]:
 def test_help_shows_each_flag_in_its_panel_with_its_whole_text(
     names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines, command = _shown(names, monkeypatch, capsys), _command(names)
+    lines, made = _shown(names, monkeypatch, capsys), _command(names)
     assert lines[0].startswith(" ".join(["Usage: entrannas", *names, "[OPTIONS]"]))
-    for paragraph in command.help.strip().split("\n\n"):
+    for paragraph in made.help.strip().split("\n\n"):
         assert " ".join(paragraph.split()) in lines
     panels = _panels(lines)
     groups = [name for name in panels if name in GROUPS]
     assert groups == sorted(groups, key=GROUPS.index)
     assert panels.keys() - set(groups) <= {"Arguments", "Options", "Commands"}
-    for parameter in command.params:
+    for parameter in made.params:
         is_argument = parameter.param_type_name == "argument"
         panel = panels["Arguments" if is_argument else parameter.rich_help_panel or "Options"]
         text = " ".join(parameter.help.split())
         (line,) = (line for line in panel if f" {text}" in line)
         assert is_argument or parameter.opts[0] in line.split()
-    for name, below in getattr(command, "commands", {}).items():
+    for name, below in getattr(made, "commands", {}).items():
         first, *_ = below.help.strip().split("\n\n")
         assert f"{name} {' '.join(first.split())}" in panels["Commands"]
+
+
+def test_the_help_of_all_tells_of_each_command_what_its_own_begins_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = _shown([], monkeypatch, capsys)
+    assert lines[0].startswith("Usage: entrannas [OPTIONS]")
+    told = [line for line in _panels(lines)["Commands"] if line[0] != "╰"]
+    assert [line.split()[0] for line in told] == list(ENTRIES)
+    for line, name in zip(told, ENTRIES, strict=True):
+        first, *_ = _command([name]).help.strip().split("\n\n")
+        assert line == f"{name} {' '.join(first.split())}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        ("--help", {"pydantic", "yaml", "numpy", "PIL", "torch", "matplotlib"}),
+        ("search --help", {"numpy", "torch", "matplotlib"}),
+        ("train --help", {"numpy", "torch", "matplotlib"}),
+        ("bench nasbench201 --help", {"torch", "matplotlib"}),
+        ("show darts-v2", {"numpy", "torch", "matplotlib", "rich.progress"}),
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(arguments: str, absent: set[str], tmp_path: Path) -> None:
+    code = "import sys, entrannas.cli\ntry: entrannas.cli.main()\n"
+    code += "finally: print(*sys.modules, file=sys.stderr)"
+    asked = [sys.executable, "-c", code, *arguments.split()]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0
+    assert absent & set(done.stderr.split()) == set()
 
 
 @pytest.mark.parametrize("names", [["search"], ["bench", "nasbench201"]])
@@ -73,8 +107,7 @@ def test_help_is_whole_on_a_narrow_terminal(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["entrannas", *names, "--help"])
     monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit):
-        main()
+    assert run() == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     for parameter in _command(names).params:
@@ -88,7 +121,6 @@ def test_no_command_is_a_question_for_help(
 ) -> None:
     asked = _shown(names, monkeypatch, capsys)
     monkeypatch.setattr(sys, "argv", ["entrannas", *names])
-    with pytest.raises(SystemExit):
-        main()
+    run()
     out, err = capsys.readouterr()
     assert _lines(out) == asked and err == ""

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from entrannas.architecture.skeletons import DARTS, NASBENCH201, Skeleton
-from entrannas.networks.stack import Size, build_head, build_stem
+from entrannas.networks.size import Size
+from entrannas.networks.stack import build_head, build_stem
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -137,7 +137,7 @@ def test_lines_tell_the_part_its_figures_and_the_time_that_is_left(
     clock, lines = Clock(monkeypatch), Lines()
     lines(Message("search in runs/a"))
     lines(StageBegan("search", range(2, 5), 2))
-    for passed in (10, 20, 6):
+    for passed in (100, 200, 60):
         lines(Stepped())
         clock.now += passed
         lines(EpochEnded(METRICS))
@@ -146,10 +146,30 @@ def test_lines_tell_the_part_its_figures_and_the_time_that_is_left(
     assert out == ""
     assert err.splitlines() == [
         "search in runs/a",
-        f"search 3/5  {FIGURES}  20 s left",
-        f"search 4/5  {FIGURES}  15 s left",
+        "search 2/5",
+        f"search 3/5  {FIGURES}  3 min 20 s left",
+        f"search 4/5  {FIGURES}  2 min 30 s left",
         f"search 5/5  {FIGURES}  0 s left",
     ]
+
+
+@pytest.mark.parametrize("stopped_after", [1, 7, 200])
+def test_lines_come_once_a_minute_and_at_both_ends_of_a_stage(
+    stopped_after: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last part that has ended is told even where the stage is broken off."""
+    clock, lines = Clock(monkeypatch), Lines()
+    lines(StageBegan("search", range(200), 2))
+    for number in range(stopped_after):
+        lines(Stepped())
+        clock.now += 25
+        lines(EpochEnded(METRICS))
+        if number == 0:
+            lines(Message("a message comes at once"))
+            assert capsys.readouterr().err.splitlines() == ["search 0/200", "a message comes at once"]
+    lines(StageEnded())
+    told = [int(line.split()[1].split("/")[0]) for line in capsys.readouterr().err.splitlines()]
+    assert told == sorted({*range(3, stopped_after + 1, 3), stopped_after})
 
 
 @pytest.mark.parametrize(
@@ -170,7 +190,9 @@ def test_the_time_that_is_left_is_told_in_two_units_at_most(
     lines(StageBegan("trial of 10 steps", range(2), 2))
     clock.now += passed
     lines(TrialEnded(TRIAL))
-    assert capsys.readouterr().err == f"trial of 10 steps 1/2  accuracy 0.500  {left} left\n"
+    lines(StageEnded())
+    began, told = capsys.readouterr().err.splitlines()
+    assert began == "trial of 10 steps 0/2" and told == f"trial of 10 steps 1/2  accuracy 0.500  {left} left"
 
 
 @pytest.mark.parametrize(("terminal_there", "kind"), [(True, Bar), (False, Lines)])
@@ -220,8 +242,7 @@ def test_a_search_with_trials_broken_off_and_resumed_is_shown_to_its_end(
     for event in heard:
         lines(event)
     told = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[0] for line in told if "left" in line] == [
-        *("search 2/3", "search 3/3"),
-        *(f"trial of 2 steps {number}/5" for number in range(1, 6)),
-        *("trial of 4 steps 1/2", "trial of 4 steps 2/2"),
+    stages = ("search", 1, 3), ("trial of 2 steps", 0, 5), ("trial of 4 steps", 0, 2)
+    assert [line.split("  ")[0] for line in told if re.search(r" \d/\d", line)] == [
+        f"{name} {number}/{last}" for name, first, last in stages for number in (first, last)
     ]

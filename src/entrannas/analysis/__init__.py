@@ -1,8 +1,5 @@
 """A finished search opened again: its consistency, its ranking, NAS-Bench-201."""
 
-from entrannas.analysis.gap import Consistency, consistency
-from entrannas.analysis.judging import BUDGETS, Budget, benchmark
-from entrannas.analysis.nasbench201 import DATASETS
-from entrannas.analysis.ranking import rank
+import lazy_loader
 
-__all__ = ["BUDGETS", "DATASETS", "Budget", "Consistency", "benchmark", "consistency", "rank"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

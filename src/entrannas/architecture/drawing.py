@@ -8,18 +8,15 @@ staircase, and a line runs along its row without meeting a box or a node. Length
 import io
 from pathlib import Path
 from statistics import mean
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
-from matplotlib.path import Path as Outline
-
+from entrannas.architecture.canvas import Box, Circle, Drawing, Label, Line, Point, Shape
 from entrannas.architecture.genotype import CellGenotype, Genotype
 from entrannas.files import write_whole
 
-Point = tuple[float, float]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Form = Literal["svg", "png"]
 FORMS: tuple[Form, ...] = ("svg", "png")
 
@@ -46,7 +43,7 @@ _CHARACTER = 0.077  # width in a box; generous, because an SVG is shown in the f
 _ARROW = 0.1
 
 
-def draw_cell(cell: CellGenotype, title: str) -> Figure:
+def draw_cell(cell: CellGenotype, title: str) -> Drawing:
     """Draw a cell: its nodes as circles, the operation of each connection as a box before its node."""
     sizes = [len(connections) for connections in cell.nodes]
     branch = 0.27 + 0.013 * sum(sizes)  # the way in which a line bends from its source into its row
@@ -55,46 +52,40 @@ def draw_cell(cell: CellGenotype, title: str) -> Figure:
     box = _CHARACTER * (1.5 + max(names, default=0))
     column = 2 * _RADIUS + branch + box + merge
 
-    figure = Figure(dpi=150, facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
+    shapes: list[Shape] = []
     centres = {node: ((node + 1 - cell.inputs) * (2 * _RADIUS + branch), 0.0) for node in range(cell.inputs)}
     for node, centre in centres.items():
-        _draw_node(axes, centre, f"$c_{{k{{-}}{cell.inputs - node}}}$")
+        shapes += _node(centre, "c", f"k-{cell.inputs - node}")
     row = _RADIUS + _STEP + _BOX / 2
     for node, connections in cell.by_node():
         x = (node + 1 - cell.inputs) * column
         centres[node] = (x, row + (len(connections) - 1) / 2 * _ROW)
-        _draw_node(axes, centres[node], str(node - cell.inputs))
+        shapes += _node(centres[node], str(node - cell.inputs))
         for connection in sorted(connections, key=lambda c: -c.input):  # in this order fewest lines cross
             fill, colour = next(_COLOURS[family] for family in _COLOURS if family in connection.operation)
             end = x - _RADIUS - merge
-            _draw_line(axes, (end - box, row), centres[connection.input], branch, colour)
-            _draw_line(axes, (end, row), centres[node], merge, colour)
-            _draw_box(axes, (end - box, row), box, connection.operation.replace("_", " "), fill, colour)
+            shapes.append(_line((end - box, row), centres[connection.input], branch, colour))
+            shapes.append(_line((end, row), centres[node], merge, colour))
+            shapes += _box((end - box, row), box, connection.operation.replace("_", " "), fill, colour)
             row += _ROW
         row += _STEP
     gather = branch + _ARROW
     output = (x + 2 * _RADIUS + gather, mean(centres[node][1] for node in cell.output))
-    _draw_node(axes, output, "$c_k$")
+    shapes += _node(output, "c", "k")
     for node in cell.output:
         x, y = centres[node]
-        _draw_line(axes, (x + _RADIUS, y), output, gather, _OUTPUT_LINE)
+        shapes.append(_line((x + _RADIUS, y), output, gather, _OUTPUT_LINE))
 
     left, right = centres[0][0] - _RADIUS - _MARGIN, output[0] + _RADIUS + _MARGIN
     top, bottom = -_RADIUS - _TITLE, row - _STEP - _ROW + _RADIUS + _MARGIN
-    axes.text(left + _MARGIN, top + _MARGIN, title, va="top", size=10, color=_INK, parse_math=False)
-    axes.set(xlim=(left, right), ylim=(bottom, top))
-    figure.set_size_inches(right - left, bottom - top)
-    return figure
+    shapes.append(Label((left + _MARGIN, top + 1.5 * _MARGIN), title, 10, _INK, "start"))
+    return Drawing((left, top), (right - left, bottom - top), tuple(shapes))
 
 
 def render_cell(cell: CellGenotype, title: str, form: Form) -> bytes:
     """Draw a cell as the content of an SVG or PNG file; the same bytes for the same cell."""
-    content = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "entrannas", "svg.fonttype": "none"}):
-        draw_cell(cell, title).savefig(content, format=form, metadata={"Date": None} if form == "svg" else None)
-    return content.getvalue()
+    drawing = draw_cell(cell, title)
+    return drawing.svg() if form == "svg" else drawing.png()
 
 
 def save_pictures(genotype: Genotype, folder: Path, prefix: str) -> list[Path]:
@@ -111,7 +102,7 @@ def save_pictures(genotype: Genotype, folder: Path, prefix: str) -> list[Path]:
     return paths
 
 
-def save_plot(figure: Figure, folder: Path, name: str) -> None:
+def save_plot(figure: "Figure", folder: Path, name: str) -> None:
     """Write the plot of a measurement into a folder, as SVG and PNG.
 
     Raises:
@@ -123,26 +114,21 @@ def save_plot(figure: Figure, folder: Path, name: str) -> None:
         write_whole(folder / f"{name}.{form}", content.getvalue())
 
 
-def _draw_node(axes: Axes, centre: Point, name: str) -> None:
-    axes.add_patch(Circle(centre, _RADIUS, fc="white", ec=_INK, lw=1))
-    axes.text(*centre, name, ha="center", va="center_baseline", size=9, color=_INK)
+def _node(centre: Point, name: str, subscript: str = "") -> tuple[Shape, ...]:
+    return Circle(centre, _RADIUS, "white", _INK, 1), Label(centre, name, 9, _INK, subscript=subscript)
 
 
-def _draw_box(axes: Axes, left: Point, width: float, name: str, fill: str, colour: str) -> None:
+def _box(left: Point, width: float, name: str, fill: str, colour: str) -> tuple[Shape, ...]:
     x, y = left
-    style = "round,pad=0,rounding_size=0.07"
-    axes.add_patch(FancyBboxPatch((x, y - _BOX / 2), width, _BOX, style, fc=fill, ec=colour, lw=0.8))
-    axes.text(x + width / 2, y, name, ha="center", va="center_baseline", size=9, color=_INK, parse_math=False)
+    box = Box(x, y - _BOX / 2, (width, _BOX), 0.07, fill, colour, 0.8)
+    return box, Label((x + width / 2, y), name, 9, _INK)
 
 
-def _draw_line(axes: Axes, start: Point, node: Point, bend: float, colour: str) -> None:
+def _line(start: Point, node: Point, bend: float, colour: str) -> Line:
     """A line that runs straight along its row and bends into a node: with an arrow, or backwards to its source."""
     (x, row), (centre, y) = start, node
     forward = centre > x
     side, tip = (-1, _ARROW) if forward else (1, 0)
     end, arrival, steep, turn = (centre + side * (_RADIUS + way) for way in (0, tip, tip + 0.4 * (bend - tip), bend))
-    points = [start, (turn, row), (steep, row), (steep, y), (arrival, y), (end, y)]
-    codes = [Outline.MOVETO, Outline.LINETO, *[Outline.CURVE4] * 3, Outline.LINETO]
-    style = "-|>" if forward else "-"
-    outline = Outline(points, codes)
-    axes.add_patch(FancyArrowPatch(path=outline, arrowstyle=style, mutation_scale=9, color=colour, lw=1.2))
+    curve = (turn, row), (steep, row), (steep, y), (arrival, y)
+    return Line(start, curve, colour, 1.2, (end, y) if forward else None)

@@ -13,17 +13,22 @@ import ast
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import from_json
 
 from entrannas.architecture.skeletons import DARTS, SKELETONS, Skeleton
-from entrannas.errors import InputError, explain
+from entrannas.errors import InputError, brief, explain
+from entrannas.files import read_whole
 
 VERSION = 1
+
+_MOST = 2**20  # characters; the published ones have some hundred
 
 _CHECKED = ConfigDict(extra="forbid", strict=True)
 
@@ -132,14 +137,15 @@ class Genotype:
             InputError: no JSON, a later version, or not a valid genotype.
         """
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            document = from_json(text.encode(errors="surrogatepass"), allow_inf_nan=False)
+        except ValueError as error:
             raise InputError(f"no JSON: {error}") from None
         if not isinstance(document, dict) or not {"version", "cells"} <= document.keys():
             raise InputError('no genotype: a genotype is a JSON object with "version" and "cells"')
-        if document["version"] != VERSION:
+        version = document["version"]
+        if type(version) is not int or version != VERSION:
             raise InputError(
-                f"version {json.dumps(document['version'])} of the genotype format is unknown here "
+                f"version {brief(version)} of the genotype format is unknown here "
                 f"(this release reads version {VERSION}): upgrade entrannas"
             )
         try:
@@ -213,11 +219,12 @@ def _span(numbers: range) -> str:
 
 def _fields(text: str) -> dict[str, Any]:
     """The keyword arguments of `Genotype(...)`: literals, and `range(a, b)` of two small numbers."""
-    call = re.search(r"\bGenotype\s*\(.*\)", text, re.DOTALL)
-    if call is None or len(text) > 100_000:
+    call = re.search(r"\bGenotype\s*\(.*\)", text, re.DOTALL) if len(text) <= 100_000 else None
+    if call is None:
         raise InputError("no genotype: expected 'Genotype(normal=[...], normal_concat=range(2, 6), ...)'")
     try:
-        tree = ast.parse(call[0], mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of odd literals
+            tree = ast.parse(call[0], mode="eval").body
         if not isinstance(tree, ast.Call) or tree.args:
             raise ValueError("expected one 'Genotype(name=value, ...)'")
         fields = {str(keyword.arg): _value(keyword.value) for keyword in tree.keywords}
@@ -309,17 +316,21 @@ def load_genotype(source: str | Path) -> Genotype:
         return Genotype.from_text(_PUBLISHED[text])
     if isinstance(source, str) and (text.lstrip().startswith(("{", "|")) or "Genotype(" in text):
         return _read(text)
-    path = Path(source).expanduser()
-    if os.path.isdir(path):
-        path = path / "genotype.json"
     try:
-        content = path.read_text(encoding="utf-8")
+        path = Path(source).expanduser()
+        if os.path.isdir(path):
+            path = path / "genotype.json"
+        content = read_whole(path, _MOST).decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
             f"no genotype {source}: give a file, a run directory or one of {', '.join(PUBLISHED)}"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the genotype {path}: {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the genotype {path}: it is no UTF-8 text") from None
+    except InputError:
+        raise
+    except (ValueError, RuntimeError) as error:  # a NUL in a name, a home that nobody has
+        raise InputError(f"no genotype {source}: {error}") from None
     try:
         return _read(content)
     except InputError as error:
@@ -327,5 +338,7 @@ def load_genotype(source: str | Path) -> Genotype:
 
 
 def _read(text: str) -> Genotype:
+    if len(text) > _MOST:
+        raise InputError(f"no genotype: it is larger than {_MOST // 2**20} MiB")
     is_text = text.lstrip().startswith("|") or (not text.lstrip().startswith("{") and "Genotype(" in text)
     return Genotype.from_text(text) if is_text else Genotype.from_json(text)

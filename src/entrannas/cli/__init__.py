@@ -1,5 +1,5 @@
 """The command line, a file for a command or two."""
 
-from entrannas.cli.application import main
+from entrannas.cli.process import main
 
 __all__ = ["main"]

@@ -1,62 +1,114 @@
-"""The command line: a command turns its flags into a configuration, calls one function, and prints what came of it."""
+"""The command line: a command turns its flags into a configuration, calls one function, and prints what came of it.
+
+A command's module is imported when the command is asked for: the help of all is there at once.
+"""
 
 import sys
-from importlib.metadata import version
-from typing import Annotated
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from entrannas.cli.benching import bench_app
-from entrannas.cli.searching import consistency, search
-from entrannas.cli.showing import show
-from entrannas.cli.training import evaluate, train
 from entrannas.errors import InputError
-from entrannas.runtime import shortage
 
-app = typer.Typer(
+
+@dataclass(frozen=True)
+class _Command:
+    """Where a command is, and what is known of it without its module.
+
+    Attributes:
+        module: the file in this room that has it, under its name.
+        summary: the first paragraph of its help.
+        resumes: whether it has `--resume`.
+    """
+
+    module: str
+    summary: str
+    resumes: bool = False
+
+
+COMMANDS = {
+    "search": _Command("searching", "Search an architecture: leaves a run directory with a genotype in it.", True),
+    "train": _Command("training", "Train the network of a genotype from scratch, and test it once at the end.", True),
+    "evaluate": _Command(
+        "training", "Measure the test accuracy of a trained run; [DATA] is the run's own unless given."
+    ),
+    "consistency": _Command(
+        "searching",
+        "Measure how far a search's super-net is from the network it derives, on the test images of [DATA].",
+    ),
+    "show": _Command(
+        "showing",
+        "Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network.",
+    ),
+    "bench": _Command("benching", "Judge searches by NAS-Bench-201, whose architectures are all trained.", True),
+}
+
+
+def command(name: str) -> Any:
+    """Import a command, and return it as Typer makes it."""
+    found = getattr(import_module(f"entrannas.cli.{COMMANDS[name].module}"), name)
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False)
+        found.command()(function)
+    return typer.main.get_command(found)
+
+
+class _Commands(TyperGroup):
+    """Has the summaries, and imports the command that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, command(str(name)), rest
+
+
+_app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
     help="Search a network architecture on your images (EnTranNAS, CVPR 2021), train what was found, use it.",
 )
-for command in (search, train, evaluate, consistency, show):
-    app.command()(command)
-app.add_typer(bench_app, name="bench")
+for name, entry in COMMANDS.items():
+    _app.command(name, help=entry.summary)(lambda: None)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"entrannas {version('entrannas')}")
         raise typer.Exit
 
 
-@app.callback()
+@_app.callback()
 def _main(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
 ) -> None:
     pass
 
 
-_INTERRUPTED = 130  # what Typer makes of Ctrl-C
-
-
-def main() -> None:
-    """Run the command line; what the user can mend is one line on stderr and exit code 2."""
+def run() -> int:
+    """Run the command line, and return the exit code; what the user can mend is one line on stderr, and 2."""
     try:
-        code = app(standalone_mode=False) or 0
+        return _app(prog_name="entrannas", standalone_mode=False) or 0
     except InputError as error:
-        code = _fail(str(error))
+        return _fail(str(error))
     except Exception as error:
+        if hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
+            return _fail(error.format_message())
+        from entrannas.runtime import shortage
+
         if lack := shortage(error):
-            code = _fail(f"{lack}: make room and try again")
-        elif hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
-            code = _fail(error.format_message())
-        else:
-            raise
-    if code == _INTERRUPTED:
-        print("entrannas: interrupted; --resume goes on after the last whole epoch or trial", file=sys.stderr)
-    sys.exit(code)
+            return _fail(f"{lack}: make room and try again")
+        raise
+
+
+def advice() -> str:
+    """Return what can be done where the command was broken off."""
+    resumes = any(entry.resumes for name, entry in COMMANDS.items() if name in sys.argv[1:2])
+    return "; --resume goes on after the last whole epoch or trial" if resumes else ""
 
 
 def _fail(message: str) -> int:

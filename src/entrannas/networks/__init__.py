@@ -1,9 +1,5 @@
 """What is computed: operations, cells, the super-net, the target network, and what a network costs."""
 
-from entrannas.networks.cells import Live, live_weights
-from entrannas.networks.costs import Cost, cost
-from entrannas.networks.network import Network, build_network
-from entrannas.networks.stack import Size
-from entrannas.networks.supernet import SuperNet, SuperNetConfig
+import lazy_loader
 
-__all__ = ["Cost", "Live", "Network", "Size", "SuperNet", "SuperNetConfig", "build_network", "cost", "live_weights"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

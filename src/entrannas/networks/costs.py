@@ -1,23 +1,10 @@
-"""What a network costs: parameters and multiply-adds."""
-
-from dataclasses import dataclass
+"""What any network costs, by running it: parameters and multiply-adds."""
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What inference with a network takes.
-
-    Attributes:
-        parameters: how many there are, without those of modules that only training runs, such as the auxiliary head.
-        multiply_adds: those of convolutions and linear layers, for one image.
-    """
-
-    parameters: int
-    multiply_adds: int
+from entrannas.networks.counting import Cost
 
 
 def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:

@@ -6,8 +6,10 @@ from torch.nn import functional as F
 
 from entrannas.architecture import Genotype, Stem, cell_channels
 from entrannas.networks.cells import Cell
+from entrannas.networks.counting import check_operations
 from entrannas.networks.operations import BatchNorm2d, Conv2d
-from entrannas.networks.stack import Size, build_head, build_stem
+from entrannas.networks.size import Size
+from entrannas.networks.stack import build_head, build_stem
 
 
 class AuxiliaryHead(nn.Module):
@@ -44,6 +46,8 @@ class Network(nn.Module):
     """The target network of a genotype.
 
     Attributes:
+        genotype: what it is built from.
+        size: how large it is.
         drops: whether connections are dropped in training: from the first `drop_path` above 0 on. What is computed
             then stays the same, also at a `drop_path` of 0.
     """
@@ -53,7 +57,9 @@ class Network(nn.Module):
 
     def __init__(self, genotype: Genotype, size: Size, auxiliary: bool, drop_path: float) -> None:
         """Build the stack; see `build_network`."""
+        check_operations(genotype)
         super().__init__()
+        self.genotype, self.size = genotype, size
         self.register_buffer("keep", torch.tensor(1.0, dtype=torch.float64), persistent=False)
         self.drop_path = drop_path
         skeleton = genotype.normal.skeleton

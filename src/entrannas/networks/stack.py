@@ -1,34 +1,14 @@
-"""What the super-net and the target network have in common: the size of a stack, what stands before and behind it.
+"""What the super-net and the target network have in common: what stands before and behind their cells.
 
 Both are a stem, cells, global average pooling, a linear classifier. The skeleton tells what differs between the
 families of spaces, see `architecture.skeletons`.
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
 from entrannas.architecture import Skeleton, Stem
 from entrannas.networks.operations import BatchNorm2d, Conv2d
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a stack of cells is, and for which images.
-
-    Attributes:
-        cells: how many are stacked.
-        channels: those of the first cells.
-        num_classes: how many outputs there are.
-        in_channels: 1 for grey images, 3 for colour.
-        stem: what stands before the cells.
-    """
-
-    cells: int
-    channels: int
-    num_classes: int
-    in_channels: int = 3
-    stem: Stem = "cifar"
+from entrannas.networks.size import Size
 
 
 class CifarStem(nn.Module):

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from entrannas.architecture import Genotype, SearchSpace, cell_channels
 from entrannas.networks.cells import EngineCell, Live, PartialEngineCell, TransitCell
-from entrannas.networks.stack import Size, build_head, build_stem
+from entrannas.networks.size import Size
+from entrannas.networks.stack import build_head, build_stem
 
 
 @dataclass(frozen=True)

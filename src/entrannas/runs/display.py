@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar on a terminal, a plain line a part elsewhere, both with the time that remains."""
+"""Progress on stderr: a live bar on a terminal, now and then a line elsewhere, both with the time that remains."""
 
 import sys
 import time
@@ -9,23 +9,37 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from entrannas.runs.events import EpochEnded, Event, Listener, Message, StageBegan, StageEnded, Stepped, TrialEnded
 
+_PAUSE = 60.0  # seconds
+
 
 class Lines:
-    """Writes lines."""
+    """Writes a line where a stage begins, at most one a minute while it goes on, and one where it ends."""
 
     def __call__(self, event: Event) -> None:
-        """Write a message, or a part that ended with its figures and the time that the rest will take."""
+        """Write a message, or how far a stage is, with the figures of its last part and the time the rest will take."""
         match event:
             case Message(text):
                 self._write(text)
-            case StageBegan():
-                self.stage, self.done, self.started = event, 0, time.monotonic()
+            case StageBegan(name, parts):
+                self.stage, self.done, self.started, self.untold = event, 0, time.monotonic(), ""
+                self.told = self.started
+                self._write(f"{name} {parts.start}/{parts.stop}")
             case EpochEnded(figures) | TrialEnded(figures):
                 self.done += 1
-                parts = self.stage.parts
-                left = (time.monotonic() - self.started) / self.done * (len(parts) - self.done)
+                now, parts = time.monotonic(), self.stage.parts
+                left = (now - self.started) / self.done * (len(parts) - self.done)
                 number = parts[self.done - 1] + 1
-                self._write(f"{self.stage.name} {number}/{parts.stop}  {_brief(figures)}  {_duration(left)} left")
+                self.untold = f"{self.stage.name} {number}/{parts.stop}  {_brief(figures)}  {_duration(left)} left"
+                if now >= self.told + _PAUSE:
+                    self._catch_up()
+                    self.told = now
+            case StageEnded():
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self.untold:
+            self._write(self.untold)
+            self.untold = ""
 
     def _write(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from entrannas.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +17,8 @@ def start(device: Device, precision: Precision) -> "Fabric":
     Raises:
         InputError: CUDA asked for where there is none.
     """
-    from lightning_fabric import Fabric  # takes a second to import, which no other command should wait for
+    import torch  # both take seconds to import: for those alone who compute
+    from lightning_fabric import Fabric
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:

@@ -6,15 +6,17 @@ connections of a node come in the order of their inputs, then of their operation
 
 from collections.abc import Iterator
 from math import prod
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from entrannas.architecture import NONE, CellGenotype, Connection, SearchSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Edge = tuple[int, int]
 
 
-def strongest(p: Tensor, space: SearchSpace) -> CellGenotype:
+def strongest(p: "Tensor", space: SearchSpace) -> CellGenotype:
     """Keep on each edge the strongest operation but `none`, and for each node its `edges_kept` strongest edges.
 
     DARTS (Liu et al., ICLR 2019, section 2.4). Ties go to the earlier operation and the earlier input.
@@ -26,7 +28,7 @@ def strongest(p: Tensor, space: SearchSpace) -> CellGenotype:
     return _cell(best, kept, space)
 
 
-def strongest_or_none(p: Tensor, space: SearchSpace) -> CellGenotype:
+def strongest_or_none(p: "Tensor", space: SearchSpace) -> CellGenotype:
     """Where a space keeps all edges, drop those on which `none` is the strongest; elsewhere, as `strongest`.
 
     NAS-Bench-201 (Dong and Yang, ICLR 2020). Where that would leave no way from the input to the output, and so a cell
@@ -57,7 +59,7 @@ def likeliest_path(odds: dict[Edge, float], space: SearchSpace) -> tuple[Edge, .
     return max(paths(space.output[-1]), key=lambda path: prod(odds[edge] for edge in path))
 
 
-def _strongest(p: Tensor, space: SearchSpace) -> tuple[dict[Edge, tuple[str, float]], dict[Edge, float]]:
+def _strongest(p: "Tensor", space: SearchSpace) -> tuple[dict[Edge, tuple[str, float]], dict[Edge, float]]:
     """Return by edge the strongest operation but `none` with its weight, and the weight of `none` where it is one."""
     best, none = {}, {}
     for edge, row in zip(space.edges, p.tolist(), strict=True):  # one copy from the device; the rest is a few numbers
@@ -77,7 +79,7 @@ def _cell(best: dict[Edge, tuple[str, float]], kept: set[Edge], space: SearchSpa
     return CellGenotype(tuple(nodes), space.output, space.inputs)
 
 
-def nonzero(p: Tensor, space: SearchSpace) -> CellGenotype:
+def nonzero(p: "Tensor", space: SearchSpace) -> CellGenotype:
     """Keep what has a weight: `S_j = {(i, k) : qhat[i,j,k] > 0}`, any number of inputs and of operations an edge.
 
     EnTranNAS-DST (Yang et al., CVPR 2021). No rule of ours or theirs: this is the Engine-cell's live graph.

@@ -5,9 +5,7 @@ Nothing else in the project knows a method by name.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from entrannas.architecture import CellGenotype, SearchSpace
 from entrannas.searching.derivation import nonzero, strongest, strongest_or_none
@@ -19,6 +17,9 @@ from entrannas.searching.relaxation import (
     thresholded_node_softmax,
     untempered_edge_softmax,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Method:
     """
 
     engines: Callable[[Sequence[str]], tuple[int, ...]]
-    relaxation: Callable[[Tensor, Tensor | None, float, SearchSpace], Tensor]
-    derivation: Callable[[Tensor, SearchSpace], CellGenotype]
+    relaxation: "Callable[[Tensor, Tensor | None, float, SearchSpace], Tensor]"
+    derivation: "Callable[[Tensor, SearchSpace], CellGenotype]"
     share_features: bool
     tau: tuple[float, float]
     alpha_travel: float
@@ -58,7 +59,7 @@ class Method:
     warmup: float = 0.0
     settling: float = 0.0
     beta: Literal["thresholds", "shares"] | None = None
-    draw: Callable[[Tensor, Tensor, float], Tensor] | None = None
+    draw: "Callable[[Tensor, Tensor, float], Tensor] | None" = None
     partial: int = 1
     unrolled: bool = False
     trials: int = 0

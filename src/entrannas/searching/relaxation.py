@@ -2,13 +2,19 @@
 
 A relaxation is a pure function `(alpha, beta, tau, space) -> p`. alpha and p are [edges, K], the rows being the edges
 (i, j) of `SearchSpace.edges`, the columns its operations; beta is what is learned beside alpha, [nodes] or [edges], and
-None where nothing is; `tau` is the temperature, above 0.
+None where nothing is; `tau` is the temperature, above 0. The table of methods, which settings are made of, is there
+without torch: what takes more than a tensor's own methods imports it.
 """
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from entrannas.architecture import SearchSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
@@ -30,7 +36,7 @@ def normalised_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, spac
     PC-DARTS (Xu et al., ICLR 2020, section 3.3), beta [edges]. An edge's weights sum to its share of the node.
     """
     assert beta is not None
-    shares = torch.cat([beta[edges].softmax(dim=0) for _, edges in space.incoming()])
+    shares = _rows(beta[edges].softmax(dim=0) for _, edges in space.incoming())
     return edge_softmax(alpha, None, tau, space) * shares[:, None]
 
 
@@ -41,18 +47,20 @@ def gumbel_one_hot(alpha: Tensor, noise: Tensor, tau: float) -> Tensor:
     logarithm of probabilities, which differs by a constant an edge.
     """
     soft = ((alpha + noise) / tau).softmax(dim=-1)
-    hard = torch.zeros_like(soft).scatter(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
+    hard = soft.new_zeros(soft.shape).scatter(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
     return hard + (soft - soft.detach())
 
 
 def node_softmax(alpha: Tensor, tau: float, space: SearchSpace) -> Tensor:
     """`p[:,j,:] = softmax(alpha[:,j,:] / tau)`: all connections that arrive at a node compete with one another."""
     incoming = [alpha[edges] / tau for _, edges in space.incoming()]
-    return torch.cat([logits.flatten().softmax(dim=0).view_as(logits) for logits in incoming])
+    return _rows(logits.flatten().softmax(dim=0).view_as(logits) for logits in incoming)
 
 
 def thresholds(beta: Tensor) -> Tensor:
     """`t_j = sigmoid(beta_j)`, kept below 1 where rounding would make it 1."""
+    import torch
+
     return beta.sigmoid().clamp_max(1 - torch.finfo(beta.dtype).eps)
 
 
@@ -62,7 +70,7 @@ def surviving(p: Tensor, beta: Tensor, space: SearchSpace) -> Tensor:
     EnTranNAS-DST (Yang et al., CVPR 2021). Since t_j < 1, the strongest connection of a node always survives.
     """
     t = thresholds(beta)
-    return torch.cat([(p[edges] / p[edges].max() - t[n]).relu() for n, (_, edges) in enumerate(space.incoming())])
+    return _rows((p[edges] / p[edges].max() - t[n]).relu() for n, (_, edges) in enumerate(space.incoming()))
 
 
 def thresholded_node_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
@@ -72,7 +80,7 @@ def thresholded_node_softmax(alpha: Tensor, beta: Tensor | None, tau: float, spa
     """
     assert beta is not None
     q = surviving(node_softmax(alpha, tau, space), beta, space)
-    return torch.cat([q[edges] / q[edges].sum() for _, edges in space.incoming()])
+    return _rows(q[edges] / q[edges].sum() for _, edges in space.incoming())
 
 
 def thresholded_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, space: SearchSpace) -> Tensor:
@@ -84,10 +92,19 @@ def thresholded_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, spa
     assert beta is not None
     q = surviving(edge_softmax(alpha, None, tau, space), beta, space)
     total = q.sum(dim=-1, keepdim=True)
-    return q / torch.where(total > 0, total, 1.0)
+    return q / total.where(total > 0, 1.0)
 
 
 def entropy(p: Tensor, space: SearchSpace) -> Tensor:
     """Return, [nodes], the entropy of each node's incoming weights, scaled to sum to one, in nats: 0 is decided."""
+    import torch
+
     shares = [p[edges].flatten() / p[edges].sum() for _, edges in space.incoming()]
     return torch.stack([torch.special.entr(share).sum() for share in shares])
+
+
+def _rows(parts: Iterable[Tensor]) -> Tensor:
+    """Put the rows of all nodes below one another."""
+    import torch
+
+    return torch.cat(list(parts))

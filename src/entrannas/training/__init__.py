@@ -1,8 +1,5 @@
 """The training of a target network, and its test."""
 
-from entrannas.training.configuration import TrainConfig, target_size
-from entrannas.training.loop import train
-from entrannas.training.testing import TrainResult, evaluate
-from entrannas.training.trainer import Trainer
+import lazy_loader
 
-__all__ = ["TrainConfig", "TrainResult", "Trainer", "evaluate", "target_size", "train"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

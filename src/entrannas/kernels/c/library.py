@@ -6,12 +6,13 @@ No result depends on the number of threads.
 import ctypes
 import functools
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -47,16 +48,33 @@ def loops() -> ctypes.CDLL | None:
     command = [compiler, *options, *sources, *openmp, "-lm", "-o"]
     texts = [path.read_bytes() for path in sorted(here.glob("*.[ch]"))]
     key = hashlib.sha256(repr((texts, command, torch.__version__, _processor())).encode()).hexdigest()
-    library = cache_file(f"loops-{key[:16]}.so")
+    kept = cache_file(f"loops-{key[:16]}.so")
+    if kept is not None:
+        with suppress(OSError):
+            return ctypes.CDLL(str(kept))
     try:
-        if not library.exists():
-            library.parent.mkdir(parents=True, exist_ok=True)
-            made = library.with_name(f".{os.getpid()}-{library.name}")  # another process may be at it, too
+        with _workshop(kept) as folder:
+            made = Path(folder, "loops.so")
             subprocess.run([*command, str(made)], check=True, capture_output=True)
-            made.replace(library)
-        return ctypes.CDLL(str(library))
+            library = ctypes.CDLL(str(made))
+            if kept is not None:
+                with suppress(OSError):
+                    made.replace(kept)
+            return library
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _workshop(kept: Path | None) -> TemporaryDirectory[str]:
+    """Return a folder to work in, beside where the library is to be kept; another process may be at it, too.
+
+    Where nothing can be kept, it is the system's, and each process makes a library of its own.
+    """
+    if kept is not None:
+        with suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            return TemporaryDirectory(prefix=".loops-", dir=kept.parent)
+    return TemporaryDirectory(prefix="entrannas-")
 
 
 def missing(device: torch.device) -> bool:

@@ -1,0 +1,128 @@
+"""The process of a command: its streams, the signals that end it, and its exit code.
+
+These are settled before anything is imported that takes time, `typing` included.
+"""
+
+import errno
+import io
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, TextIO
+
+_NAMES = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
+_ENDING = {getattr(signal, name): told for name, told in _NAMES.items() if hasattr(signal, name)}
+_RESUMABLE = "search", "train", "bench"
+
+
+def main() -> None:
+    """Run the command line, and exit: with 2 if there is something to mend, with 128 and its number for a signal."""
+    _listen(_exit)
+    output = guard_streams()
+    try:
+        from entrannas.cli.application import run
+
+        code = run()
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    _listen(signal.SIG_IGN)  # what is left is short
+    for number in _ENDING:
+        if code == 128 + number:
+            print(_told(number), file=sys.stderr)
+    sys.stdout.flush()
+    if output.lost and output.lost.errno != errno.EPIPE:  # a reader who has seen enough is no failure
+        print(f"entrannas: cannot write the output: {output.lost.strerror}; the rest is done", file=sys.stderr)
+        code = code or 2
+    sys.exit(code)
+
+
+def let_go() -> None:
+    """Let signals raise from here on: what runs now has something to put in order before it ends."""
+    _listen(_raise)
+
+
+def follow_parent() -> None:
+    """Leave an interrupt, which a terminal sends to both, to the parent: it ends this process, and tells of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guard_streams()
+    let_go()
+
+
+def _listen(handler: "Any") -> None:
+    for number in _ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: "FrameType | None") -> None:
+    _listen(_exit)  # a second signal
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _exit(number: int, frame: "FrameType | None") -> None:
+    """End at once; what is raised in the midst of an import may be lost there."""
+    os.write(2, f"{_told(number)}\n".encode())
+    os._exit(128 + number)
+
+
+def _told(number: int) -> str:
+    resumable = any(name in _RESUMABLE for name in sys.argv[1:2])
+    advice = "; --resume goes on after the last whole epoch or trial" if resumable else ""
+    return f"entrannas: {_ENDING[signal.Signals(number)]}{advice}"
+
+
+class _Forgiving(io.RawIOBase):
+    """A stream that takes what cannot be written, so that no run ends for a word about it.
+
+    Attributes:
+        lost: why something could not be written.
+    """
+
+    lost: OSError | None = None
+
+    def __init__(self, raw: io.RawIOBase, owner: object) -> None:
+        """Take the stream below, and who would close it if forgotten."""
+        self.raw, self.owner = raw, owner
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self.raw.isatty()
+
+    def fileno(self) -> int:
+        return self.raw.fileno()
+
+    def write(self, content: memoryview) -> int | None:  # type: ignore[override]
+        if self.lost is None:
+            try:
+                return self.raw.write(content)
+            except OSError as error:
+                self.lost = error
+        return len(content)
+
+
+def guard_streams() -> _Forgiving:
+    """Open those of the standard streams that are closed, let no writing to them fail, and return that of stdout."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+    sys.stdout, output = _guarded(sys.stdout, 1)
+    sys.stderr, _ = _guarded(sys.stderr, 2)
+    return output
+
+
+def _guarded(stream: "Any", number: int) -> "tuple[TextIO, _Forgiving]":
+    stream = stream or io.TextIOWrapper(io.FileIO(number, "w", closefd=False))
+    raw = _Forgiving(getattr(stream.buffer, "raw", stream.buffer), stream)
+    by_line = stream.line_buffering or stream.write_through
+    buffer = io.BufferedWriter(raw)  # type: ignore[type-var]
+    return io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=by_line), raw

@@ -1,0 +1,34 @@
+from .augmentation import Augmentation
+from .images import Images
+from .seen import Seen
+from .settings import DataSettings
+from .sources import balanced_order
+from .summary import DataSummary, Normalisation, PixelRules, Shape
+from .training_data import (
+    Batch,
+    TrainingData,
+    load_test_images,
+    load_training_data,
+    ordered_batches,
+    plain_batches,
+    training_batches,
+)
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "DataSettings",
+    "DataSummary",
+    "Images",
+    "Normalisation",
+    "PixelRules",
+    "Seen",
+    "Shape",
+    "TrainingData",
+    "balanced_order",
+    "load_test_images",
+    "load_training_data",
+    "ordered_batches",
+    "plain_batches",
+    "training_batches",
+]
