@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrannas.cli.application import main
+from entrannas.cli.application import run
 from entrannas.errors import InputError
 from entrannas.runs.configuration import Configuration
 
@@ -28,12 +28,10 @@ def asked(
             configs.extend(one for one in given if isinstance(one, Configuration))
             raise InputError("noted")
 
-        monkeypatch.setattr("entrannas.cli.searching.run_search", note)
-        monkeypatch.setattr("entrannas.cli.training.run_train", note)
+        monkeypatch.setattr("entrannas.searching.search", note)
+        monkeypatch.setattr("entrannas.training.train", note)
         monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 2
+        assert run() == 2
         complaint = capsys.readouterr().err
         return configs[0] if configs else complaint
 

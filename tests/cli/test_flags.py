@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 import yaml
 
 from entrannas.architecture.spaces import SPACES
-from entrannas.cli.application import app, main
+from entrannas.cli.application import command, run
+from entrannas.data.summary import DataSummary, Normalisation, PixelRules
 from entrannas.runs.configuration import GROUPS, RUN, Configuration, shown, told_apart
+from entrannas.runs.records import About
+from entrannas.runs.run import Run
 from entrannas.runtime.learning import cosine
 from entrannas.searching.configuration import PRESETS as SEARCH_PRESETS
 from entrannas.searching.configuration import SearchConfig
@@ -25,10 +27,9 @@ OWN = {"out", "resume", "config", "as_json"}
 FLAGS = [(command, name) for command, model in COMMANDS.items() for name in model.model_fields if name != "data"]
 
 
-def _parameters(command: str) -> dict[str, Any]:
+def _parameters(name: str) -> dict[str, Any]:
     """Return Click's parameters of a command by name."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    return {parameter.name: parameter for parameter in commands[command].params}
+    return {parameter.name: parameter for parameter in command(name).params}
 
 
 def _about(command: str, name: str) -> dict[str, Any]:
@@ -158,9 +159,7 @@ def test_the_nodes_that_are_told_are_those_of_the_space() -> None:
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
+    assert run() == 0
 
 
 def test_the_rate_at_the_end_is_what_the_weights_rate_falls_to(
@@ -176,6 +175,9 @@ def test_the_rate_at_the_end_is_what_the_weights_rate_falls_to(
     assert rates == pytest.approx([0.1, 0.085, 0.055])
 
 
+SUMMARY = DataSummary(
+    images=8, shape=(1, 8, 8), classes=("a",), pixels=PixelRules(), normalisation=Normalisation((0.5,), (0.5,))
+)
 LAYERS = ["flags", "file", "stored"]
 
 
@@ -201,9 +203,9 @@ def test_flags_win_over_the_file_over_the_run_over_the_preset_over_the_protocol(
         (tmp_path / "my.yaml").write_text(yaml.safe_dump({"channels": layers["file"]}))
         arguments += ["--config", "my.yaml"]
     if "stored" in layers:
-        (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "run.json").write_text(json.dumps({"command": command}))
-        (tmp_path / "run" / "config.json").write_text(json.dumps({"data": data, "channels": layers["stored"]}))
+        about = About(command=command, device="cpu", threads=1, versions={}, data=SUMMARY)
+        stored = COMMANDS[command].resolve({"data": data, "channels": layers["stored"]})
+        Run(tmp_path / "run").begin(about, stored, {})
         arguments += ["--out", "run", "--resume"]
     assert asked(*arguments).channels == [*(layers[name] for name in LAYERS if name in layers), otherwise][0]
 
@@ -220,13 +222,68 @@ def test_a_preset_follows_the_data_of_whoever_names_them(asked: Asked, tmp_path:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("epochs: [", "my.yaml is no YAML"),
+        ("epochs: [", "my.yaml, line 1: no YAML: expected the node content"),
         ("- epochs", "my.yaml is no configuration: expected lines of the form name: value"),
-        ("epoch: 3", "configuration: epoch: Extra inputs are not permitted"),
-        ("epochs: many", "configuration: epochs: Input should be a valid integer"),
+        ("seed: 1\nepoch: 3", "my.yaml, line 2: there is no setting 'epoch': did you mean epochs?"),
+        ("epoch:", "my.yaml, line 1: there is no setting 'epoch': did you mean epochs?"),
+        ("seed: 1\n\nepochs: many", "my.yaml, line 3: epochs: 'many' is no whole number"),
+        ("lr: 0.1", "my.yaml, line 1: lr is a setting of a training, not of a search"),
+        ("warmup-epochs: 20", "my.yaml, line 1: warmup_epochs: 20 of warm-up leave alpha none of 20 epochs"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_one_line(text: str, complaint: str, asked: Asked, tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(text)
     told = asked("search", "--config", "my.yaml")
     assert told.startswith(f"entrannas: {complaint}") and told.count("\n") == 1
+
+
+def test_a_training_is_told_of_a_setting_of_a_search(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("epochs: 3\nmethod: darts\n")
+    told = asked("train", "darts-v2", "--config", "my.yaml")
+    assert told == "entrannas: my.yaml, line 2: method is a setting of a search, not of a training\n"
+
+
+def test_null_leaves_a_setting_out_and_text_is_taken_as_it_is_written(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("data: 2024\nepochs: 010\nimage-size: 16\nchannels: null\nseed:\nflip: off\n")
+    config = asked("search", "--config", "my.yaml")
+    assert Path(config.data).name == "2024"
+    assert (config.epochs, config.image_size, config.channels, config.seed, config.flip) == (10, 16, 16, 0, False)
+
+
+def test_a_flag_over_a_wrong_setting_of_the_file_is_what_counts(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("epochs: 0\n")
+    assert asked("search", "--config", "my.yaml", "--epochs", 3).epochs == 3
+    told = asked("search", "--config", "my.yaml", "--epochs", -1)
+    assert told == "entrannas: Invalid value for '--epochs': -1 is not from 1 to 100000\n"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--channels", 10**9], ["--epochs", 10**12], ["--cells", 10**6], ["--seed", 2**70], ["--tau", 1e-300, 1e-300],
+        ["--image-size", 10**6], ["--nodes", 1000], ["--trial-steps", 10**12], ["--batch-size", 2**40],
+        ["--batch-size", 1], ["--subset", 1e300], ["--weights-lr", 1e30], ["--crop-padding", 1.5],
+        ["--weights-lr", "nan"], ["--weights-lr", "inf"], ["--epochs", "1e3"], ["--epochs", "½"], ["--epochs", "-1"],
+    ],
+)  # fmt: skip
+def test_a_number_out_of_bounds_is_one_line_that_names_the_setting(flags: list[object], asked: Asked) -> None:
+    told, name = asked("search", *flags), str(flags[0]).removeprefix("--")
+    assert told.startswith("entrannas: ") and told.count("\n") == 1
+    assert name.replace("-", "_") in told or f"--{name}" in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "show darts-v2 --classes 0", "show darts-v2 --classes 1000000000", "show darts-v2 --channels 1000000000",
+        "show darts-v2 --cells 0", "show darts-v2 --image-size 1000000",
+        "bench nasbench201 --table t.csv --seeds 0", "bench nasbench201 --table t.csv --seeds 1000000000",
+        "bench nasbench201 --table t.csv --seed -1", "bench rank run --table t.csv --samples 1",
+        "bench rank run --table t.csv --seed 99999999999999999999",
+    ],
+)  # fmt: skip
+def test_other_commands_numbers_have_bounds_too(command: str, asked: Asked) -> None:
+    *_, name, _ = command.split()
+    told = asked(*command.split())
+    assert told.startswith("entrannas: ") and told.count("\n") == 1
+    assert name in told or name.removeprefix("--").replace("-", "_") in told

@@ -37,12 +37,13 @@ def test_a_training_on_other_data_than_those_of_the_search_takes_nothing_over(as
     assert (others.image_size, others.stem) == (None, "cifar")
     assert asked("train", "found", "digits").cells == 5, "the preset"
     assert asked("train", "found", found.parent / "photos").image_size == 16
+    assert asked("train", "found", "photos").image_size == 16, "the same folder, otherwise named"
 
 
 def test_a_file_may_name_other_data_as_well(asked: Asked, found: Path) -> None:
     (found.parent / "my.yaml").write_text("data: others\n")
     others = asked("train", "found", "--config", "my.yaml")
-    assert (others.data, others.image_size, others.stem) == ("others", None, "cifar")
+    assert (others.data, others.image_size, others.stem) == (str(found.parent / "others"), None, "cifar")
 
 
 def test_a_run_of_the_other_command_cannot_be_gone_on_with(asked: Asked, found: Path) -> None:

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from entrannas.analysis import BUDGETS, DATASETS, Budget, benchmark
-from entrannas.analysis import rank as run_rank
-from entrannas.cli.flags import Json, Settings, option, settings_of
+import entrannas.analysis
+import entrannas.runs
+from entrannas.analysis import BUDGETS, DATASETS, Budget
+from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_json
+from entrannas.cli.process import follow_parent, let_go
 from entrannas.errors import InputError
-from entrannas.runs import DATA, LEARNING, RUN, Configuration, Listener, progress
+from entrannas.runs import DATA, LEARNING, RUN, Configuration, Listener
 from entrannas.searching import SearchConfig
 
-bench_app = typer.Typer(
-    no_args_is_help=True, help="Judge searches by NAS-Bench-201, whose architectures are all trained."
-)
+bench = typer.Typer(no_args_is_help=True, help="Judge searches by NAS-Bench-201, whose architectures are all trained.")
 
 Table = Annotated[
     Path, option(DATA, "A CSV with NAS-Bench-201's accuracies; docs/guide.md says how to get one.", "--table")
@@ -27,7 +27,7 @@ Table = Annotated[
 _BUDGETED = "subset", "cells", "channels", "epochs", "batch_size"
 
 
-@bench_app.command("nasbench201")
+@bench.command("nasbench201")
 @settings_of(
     SearchConfig,
     ["data", *_BUDGETED, "trials", "device"],
@@ -39,8 +39,8 @@ def bench_nasbench201(
     methods: Annotated[
         str, option(LEARNING, "Their names: a,b,c. Those of one operation an edge. Default: entrannas,darts,random.")
     ] = "entrannas,darts,random",
-    seeds: Annotated[int, option(LEARNING, "Searches a method, of as many seeds. Default: 3.", min=1)] = 3,
-    seed: Annotated[int, option(LEARNING, "The first of them. Default: 0.", min=0)] = 0,
+    seeds: Annotated[int, whole(LEARNING, "Searches a method, of as many seeds. Default: 3.", 1, 1000)] = 3,
+    seed: Annotated[int, whole(LEARNING, "The first of them. Default: 0.", 0, 2**63 - 1)] = 0,
     budget: Annotated[
         Budget, option(LEARNING, "small: minutes a search on two cores; full: the benchmark's own. Default: small.")
     ] = "small",
@@ -58,7 +58,9 @@ def bench_nasbench201(
         raise InputError("--resume needs --out: the directory to go on with")
     settings = {"data": "uoft-cs/cifar10", **BUDGETS[budget], **settings}
     out = out or Path("runs") / f"bench-nasbench201-{time.strftime('%Y%m%d-%H%M%S')}"
-    result = benchmark(table, methods.split(","), range(seed, seed + seeds), settings, out, resume, _listeners)
+    names = [name.strip() for name in methods.split(",")]
+    let_go()
+    result = entrannas.analysis.benchmark(table, names, range(seed, seed + seeds), settings, out, resume, _listeners)
     _print_benchmark(result)
     print(f"\nplot            {out / 'bench.png'}")
     if as_json:
@@ -66,24 +68,26 @@ def bench_nasbench201(
 
 
 def _listeners() -> list[Listener]:
-    return [progress()]
+    """Return who shows a search, in the process that it has for itself."""
+    follow_parent()
+    return [entrannas.runs.progress()]
 
 
-@bench_app.command("rank")
+@bench.command("rank")
 @settings_of(Configuration, ["device"])
 def bench_rank(
     settings: Settings,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search in space nasbench201.")],
     table: Table,
-    samples: Annotated[int, option(RUN, "How many architectures. Default: 200.")] = 200,
-    seed: Annotated[int, option(RUN, "Of the sample. Default: 0.", min=0)] = 0,
+    samples: Annotated[int, whole(RUN, "How many architectures. Default: 200.", 2, 15_284)] = 200,
+    seed: Annotated[int, whole(RUN, "Of the sample. Default: 0.", 0, 2**63 - 1)] = 0,
     as_json: Json = False,
 ) -> None:
     """Compare a super-net's order of architectures, each with the super-net's weights, with the trained ones'.
 
     Leaves a plot and the figures in RUN.
     """
-    result = run_rank(run, table, samples, seed, **settings)
+    result = entrannas.analysis.rank(run, table, samples, seed, **settings)
     print(f"samples         {len(result.genotypes)}")
     print(f"Kendall tau     {result.kendall:.3f}")
     print(f"Spearman        {result.spearman:.3f}")

@@ -9,14 +9,18 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
-import yaml
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from entrannas.errors import InputError
-from entrannas.runs import GROUPS, RUN, Configuration, Run
+from entrannas.errors import InputError, explain
+from entrannas.runs import GROUPS, RUN, Between, Configuration, Run
+
+if TYPE_CHECKING:
+    from entrannas.searching import SearchConfig
+    from entrannas.training import TrainConfig
 
 Settings = dict[str, Any]
 """The settings that were given on the command line; those left out are not in it."""
@@ -32,10 +36,18 @@ def option(group: str, text: str, *names: str, **options: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=group, show_default=False, **options)
 
 
+def whole(group: str, text: str, low: int, high: int) -> Any:
+    """Make a flag that is no setting, of a whole number from `low` to `high`."""
+    return option(group, text, metavar=_METAVARS[int], parser=_parser(Annotated[int, Between(low, high)]))
+
+
 Out = Annotated[Path | None, option(RUN, "The run directory. Default: a new one in runs/.")]
 Resume = Annotated[bool, option(RUN, "Go on with the run in --out after its last whole epoch.", "--resume")]
 ConfigFile = Annotated[Path | None, option(RUN, "Settings from a YAML file; flags win over it.", "--config")]
 Json = Annotated[bool, option(RUN, "End stdout with one JSON object.", "--json")]
+
+OF_A_TEST = "data", "test_split", "label_column", "skip_damaged", "device"
+"""The settings that a test has."""
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -85,7 +97,10 @@ def _flag(name: str, field: FieldInfo, told: str | None) -> inspect.Parameter:
         names = [f"--{name.replace('_', '-')}"]
         if kind is bool:
             names = [f"{names[0]}/--no-{names[0][2:]}"]
-        annotation = Annotated[kind | None, option(str(about["group"]), text, *names, metavar=about["metavar"])]
+        metavar = about["metavar"] or _METAVARS.get(kind)
+        parser = _parser(Annotated[field.annotation, *field.metadata, name]) if kind in _METAVARS else None
+        group = str(about["group"])
+        annotation = Annotated[_text(kind) | None, option(group, text, *names, metavar=metavar, parser=parser)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
@@ -110,31 +125,66 @@ def _type(annotation: Any) -> Any:
     return annotation
 
 
-def with_file(settings: Settings, file: Path | None) -> Settings:
-    """Return the settings of a YAML file with those of the command line over them.
+_METAVARS = {int: "INTEGER", float: "NUMBER"}
+
+
+def _text(kind: Any) -> Any:
+    """Take several numbers as text, which is the configuration's to read, as it is from a file."""
+    return tuple[(str,) * len(get_args(kind))] if get_origin(kind) is tuple else kind  # type: ignore[misc]
+
+
+def _parser(kind: Any) -> Callable[[Any], Any]:
+    """Make the parser of a flag, which tells of a failure in plain words."""
+    checked: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def parse(value: Any) -> Any:
+        try:
+            return checked.validate_python(value)
+        except ValidationError as error:
+            raise typer.BadParameter(explain(error)) from None
+
+    return parse
+
+
+def with_file(settings: Settings, file: Path | None, model: type[Configuration]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings of a YAML file with those of the command line over them, and where the file has which.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or has a name that is none of the configuration's.
     """
     if file is None:
-        return settings
-    try:
-        from_file = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the configuration {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is no YAML: {error}") from None
-    if not isinstance(from_file, dict):
-        raise InputError(f"{file} is no configuration: expected lines of the form name: value")
-    return from_file | settings
+        return settings, {}
+    from entrannas.cli.settings_file import read_settings  # what most commands do without is imported here
+    from entrannas.searching import SearchConfig
+    from entrannas.training import TrainConfig
+
+    written, places = read_settings(file)
+    model.check_names(written, places, (SearchConfig, TrainConfig))
+    from_file = {name: value for name, value in written.items() if value is not None}
+    return from_file | settings, {name: place for name, place in places.items() if name not in settings}
 
 
-def resumed(out: Path | None, command: str) -> dict[str, Any]:
+def resumed(out: Path | None, command: str, model: type[Configuration]) -> Settings:
     """Return the settings of the run of a command to go on with.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or its settings are damaged.
     """
     if out is None:
         raise InputError("--resume needs --out: the run directory to go on with")
-    return Run.open(out, command).read_json("config.json")
+    return Run.open(out, command, resume=True).config(model).model_dump()
+
+
+def settings_in(run: Run) -> "SearchConfig | TrainConfig":
+    """Return the settings of a run of either command.
+
+    Raises:
+        InputError: they are damaged.
+    """
+    if run.command == "train":
+        from entrannas.training import TrainConfig
+
+        return run.config(TrainConfig)
+    from entrannas.searching import SearchConfig
+
+    return run.config(SearchConfig)

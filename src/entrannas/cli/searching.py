@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from entrannas.analysis import consistency as run_consistency
-from entrannas.cli.flags import ConfigFile, Json, Out, Resume, Settings, resumed, settings_of, with_file
-from entrannas.cli.printing import print_cells, print_cost, print_json
-from entrannas.runs import Configuration, progress
+import entrannas.analysis
+import entrannas.searching
+from entrannas.cli.flags import OF_A_TEST, ConfigFile, Json, Out, Resume, Settings, resumed, settings_of, with_file
+from entrannas.cli.printing import listeners, print_cells, print_cost, print_json
+from entrannas.runs import Configuration
 from entrannas.searching import SearchConfig
-from entrannas.searching import search as run_search
 
 
 @settings_of(SearchConfig)
@@ -21,9 +21,10 @@ def search(
 
     The defaults are the paper's CIFAR-10 protocol; the embedded digits have a small preset.
     """
-    stored = resumed(out, "search") if resume else {}
-    resolved = SearchConfig.resolve({**stored, **with_file(settings, config)})
-    result = run_search(resolved, out, resume, [progress()])
+    stored = resumed(out, "search", SearchConfig) if resume else {}
+    given, places = with_file(settings, config, SearchConfig)
+    resolved = SearchConfig.resolve({**stored, **given}, places)
+    result = entrannas.searching.search(resolved, out, resume, listeners())
     print(f"run             {result.run}")
     print_cells(result.genotype)
     print_cost(result.parameters, result.multiply_adds)
@@ -31,7 +32,7 @@ def search(
     print_json(result, as_json)
 
 
-@settings_of(Configuration, ["data", "device"], {"device": "auto"})
+@settings_of(Configuration, OF_A_TEST)
 def consistency(
     settings: Settings,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search.")],
@@ -41,7 +42,7 @@ def consistency(
 
     [DATA] is the run's own unless given. Leaves a plot and the figures in RUN.
     """
-    result = run_consistency(run, **settings)
+    result = entrannas.analysis.consistency(run, **settings, listeners=listeners())
     print(f"super-net       {100 * result.supernet_accuracy:.2f} %")
     print(f"derived         {100 * result.derived_accuracy:.2f} %")
     print(f"gap             {100 * result.gap:.2f} points")

@@ -5,13 +5,25 @@ from typing import Annotated, Any
 
 import typer
 
-from entrannas.architecture import PUBLISHED, load_genotype
-from entrannas.cli.flags import ConfigFile, Json, Out, Resume, Settings, resumed, settings_of, with_file
-from entrannas.cli.printing import print_test
-from entrannas.runs import Configuration, Run, progress
+import entrannas.training
+from entrannas.architecture import PUBLISHED
+from entrannas.cli.flags import (
+    OF_A_TEST,
+    ConfigFile,
+    Json,
+    Out,
+    Resume,
+    Settings,
+    resumed,
+    settings_in,
+    settings_of,
+    with_file,
+)
+from entrannas.cli.printing import listeners, print_test
+from entrannas.runs import Configuration, Run, load_genotype
 from entrannas.training import TrainConfig
-from entrannas.training import evaluate as run_evaluate
-from entrannas.training import train as run_train
+
+_OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
 
 
 @settings_of(TrainConfig)
@@ -34,25 +46,26 @@ def train(
     The defaults are the protocol of the DARTS family. Behind a RUN, [DATA] may be left out: it is the run's.
     """
     found = load_genotype(genotype)
-    given = with_file(settings, config)
-    stored = resumed(out, "train") if resume else _inherited(genotype, given.get("data"))
-    resolved = TrainConfig.resolve({**stored, **given})
-    print_test(run_train(found, resolved, out, resume, [progress()]), as_json)
+    given, places = with_file(settings, config, TrainConfig)
+    stored = resumed(out, "train", TrainConfig) if resume else _inherited(genotype, given.get("data"))
+    resolved = TrainConfig.resolve({**stored, **given}, places)
+    behind = None if resume else genotype
+    print_test(entrannas.training.train(found, resolved, out, resume, listeners(), behind), as_json)
 
 
-@settings_of(Configuration, ["data", "device"])
+@settings_of(Configuration, OF_A_TEST)
 def evaluate(
     settings: Settings,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a training.")],
     as_json: Json = False,
 ) -> None:
     """Measure the test accuracy of a trained run; [DATA] is the run's own unless given."""
-    print_test(run_evaluate(run, **settings), as_json)
+    print_test(entrannas.training.evaluate(run, **settings, listeners=listeners()), as_json)
 
 
 def _inherited(genotype: str, data: str | None) -> dict[str, Any]:
     """What a training takes over from the run that its genotype comes from: the data, unless others are given."""
     run = Run.find(genotype)
-    settings = run.read_json("config.json") if run else {}
-    same = data is None or data == settings.get("data")
-    return {name: settings[name] for name in ("data", "image_size", "stem") if same and name in settings}
+    settings = settings_in(run).model_dump() if run else {}
+    same = data is None or TrainConfig.resolve({"data": data}).data == settings.get("data")
+    return {name: settings[name] for name in _OF_THE_DATA if run and same}

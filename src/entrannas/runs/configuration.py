@@ -4,21 +4,18 @@ The docstring of a field is its description; the command line makes its flags fr
 is resolved: every setting has its value.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from entrannas.architecture import Stem
-from entrannas.errors import InputError, explain
+from entrannas.data import DataSettings
+from entrannas.errors import InputError, brief, explain, unknown
+from entrannas.runs.bounds import Between, Fraction
 from entrannas.runtime import Device, Precision
-
-Count = Annotated[int, Field(ge=1)]
-Number = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 DATA = "The data"
 NETWORK = "The network"
@@ -84,38 +81,102 @@ class Configuration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
+    KIND: ClassVar[str] = "run"
+    """What has these settings, as a word."""
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Defaults for a data set, over the protocol's."""
 
     data: str = setting(DATA, "digits")
     """`digits` (embedded), a directory of class folders or of parquet files, or the name of a data set on the Hugging
     Face hub, such as uoft-cs/cifar10."""
-    image_size: Count | None = setting(DATA, None)
+    image_size: Annotated[int, Between(1, 4096)] | None = setting(DATA, None)
     """Bring images to squares of this side, in pixels. Images of one size keep it."""
-    subset: Annotated[int | float, Field(gt=0)] | None = setting(DATA, None)
+    subset: Annotated[int | float, Between(1e-6, 10**9)] | None = setting(DATA, None)
     """Use a class-balanced part of the training set: a fraction up to 1, or a count."""
+    test_split: str | None = setting(DATA, None, "NAME")
+    """The split to test on, where DATA has several; by default a test split, else a validation split."""
+    label_column: str | None = setting(DATA, None, "NAME")
+    """The column of labels, where DATA is a table; by default `label`, or the only one that it may be."""
+    skip_damaged: bool = setting(DATA, False)
+    """Leave images out that cannot be read."""
+    background: str = setting(DATA, "white", "COLOUR")
+    """What transparent images are laid on: a name or #rrggbb."""
     stem: Stem = setting(NETWORK, "cifar")
     """cifar, or imagenet for images of 96 pixels and more: three strides of 2."""
     crop_padding: Fraction = setting(DATA, 0.125)
     """Border for random crops, as a fraction of the image's side."""
-    seed: Number = setting(RUN, 0)
+    seed: Annotated[int, Between(0, 2**63 - 1)] = setting(RUN, 0)
     """Seed of everything that is drawn."""
     device: Device = setting(RUN, "auto")
     """Where to compute; auto is CUDA where there is one."""
     precision: Precision = setting(RUN, "32-true")
     """32-bit floats, or bf16-mixed, which takes less memory and is faster on a GPU."""
 
+    @field_validator("data")
     @classmethod
-    def resolve(cls, settings: Mapping[str, Any]) -> Self:
+    def _absolute(cls, data: str) -> str:
+        """Keep a folder by its whole path, so that a run can be used from anywhere."""
+        if data == "digits" or not data:
+            return data
+        try:
+            path = Path(data).expanduser()
+            return str(path.absolute()) if path.is_dir() else data
+        except (OSError, RuntimeError, ValueError):  # no path at all: what reads it will say so
+            return data
+
+    @field_validator("background")
+    @classmethod
+    def _check_colour(cls, colour: str) -> str:
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(colour)
+        except ValueError:
+            raise ValueError(f"{brief(colour)} is no colour: give a name such as white, or #rrggbb") from None
+        return colour
+
+    def data_settings(self) -> DataSettings:
+        """Return those of the settings that say which images are learned from."""
+        return DataSettings(**{field.name: getattr(self, field.name) for field in fields(DataSettings)})
+
+    @classmethod
+    def resolve(cls, settings: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Self:
         """Build from settings; those left out get their defaults.
+
+        Args:
+            settings: the values by name.
+            places: where each is written, for those of a file; a complaint of it begins with that.
 
         Raises:
             InputError: a setting is unknown or has an impossible value.
         """
+        cls.check_names(settings, places)
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
-            raise InputError(f"configuration: {explain(error)}") from None
+            name = str(error.errors(include_url=False)[0]["loc"][0])
+            raise InputError(_at(places, name) + explain(error)) from None
+
+    @classmethod
+    def check_names(
+        cls, names: Iterable[str], places: Mapping[str, str] | None = None, others: "Iterable[type[Configuration]]" = ()
+    ) -> None:
+        """Refuse a name that no setting has.
+
+        Args:
+            names: those of settings.
+            places: see `resolve`.
+            others: whose names may have been taken for these.
+
+        Raises:
+            InputError: there is one.
+        """
+        for name in (name for name in names if name not in cls.model_fields):
+            what = unknown("setting", name, cls.model_fields)
+            for other in others:
+                if name in other.model_fields:
+                    what = f"{name} is a setting of a {other.KIND}, not of a {cls.KIND}"
+            raise InputError(_at(places, name) + what)
 
     def preset_note(self) -> str | None:
         """Say in one line that the preset of a data set is in force, if one is."""
@@ -123,3 +184,8 @@ class Configuration(BaseModel):
             return None
         told = (f"{getattr(self, name)} {name}" for name in ("epochs", "cells", "channels"))
         return f"preset for {self.data}: {', '.join(told)}; flags change it"
+
+
+def _at(places: Mapping[str, str] | None, name: str) -> str:
+    """Begin a complaint with where the setting is written, if that is known."""
+    return f"{places[name]}: " if places and name in places else ""

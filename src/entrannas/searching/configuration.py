@@ -5,21 +5,26 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction as Ratio
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from entrannas.architecture import SPACES, SearchSpace, search_space
+from entrannas.errors import brief
 from entrannas.runs import (
     DATA,
     LEARNING,
     NETWORK,
     RUN,
+    BatchSize,
+    Between,
+    Cells,
+    Channels,
     Configuration,
-    Count,
+    Epochs,
     Follows,
     Fraction,
-    NotNegative,
-    Number,
-    Positive,
+    Rate,
+    SomeEpochs,
+    Weight,
     setting,
     shown,
     told_apart,
@@ -30,6 +35,9 @@ from entrannas.training import target_size
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 20, "batch_size": 32, "channels": 8, "cells": 5, "flip": False},
 }
+
+
+_Temperature = Annotated[float, Between(0.001, 1000)]
 
 
 def _protocol(name: str, value: Any) -> Follows:
@@ -62,13 +70,14 @@ def _part(fraction: float) -> str:
 class SearchConfig(Configuration):
     """Settings of a search; the defaults are the CIFAR-10 protocol of the method's paper, where it is settled."""
 
+    KIND: ClassVar[str] = "search"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     space: str = setting(NETWORK, "darts", choices=", ".join(SPACES))
     """The search space."""
     method: str = setting(LEARNING, "entrannas", choices=", ".join(map(_noted, METHODS)))
     """The search method."""
-    nodes: Count = setting(
+    nodes: Annotated[int, Between(1, 20)] = setting(
         NETWORK,
         Follows(
             lambda settings: SPACES[settings["space"]].nodes,
@@ -76,11 +85,11 @@ class SearchConfig(Configuration):
         ),
     )
     """Intermediate nodes of a cell."""
-    cells: Annotated[int, Field(ge=3)] = setting(NETWORK, _protocol("cells", 8))
+    cells: Annotated[int, Between(3, 200)] = setting(NETWORK, _protocol("cells", 8))
     """How many cells the super-net stacks."""
-    channels: Annotated[int, Field(ge=2)] = setting(NETWORK, _protocol("channels", 16))
+    channels: Channels = setting(NETWORK, _protocol("channels", 16))
     """Channels of the first cells."""
-    engines: tuple[int, ...] = setting(
+    engines: tuple[Annotated[int, Between(0, 199)], ...] = setting(
         LEARNING,
         _method(
             lambda method, settings: method.engines(_kinds(settings)),
@@ -89,27 +98,27 @@ class SearchConfig(Configuration):
         "5,7|all",
     )
     """Which cells are Engine-cells, counted from 0."""
-    tau: tuple[Positive, Positive] = setting(
+    tau: tuple[_Temperature, _Temperature] = setting(
         LEARNING, _method(lambda method, _: method.tau, lambda method: shown(method.tau)), "START END"
     )
     """Temperature of the first and of the last epoch, linear in between."""
-    epochs: Count = setting(LEARNING, _protocol("epochs", 50))
+    epochs: Epochs = setting(LEARNING, _protocol("epochs", 50))
     """Epochs over the two halves of the training set."""
-    warmup_epochs: Number = setting(
+    warmup_epochs: SomeEpochs = setting(
         LEARNING,
         _method(
             lambda method, settings: int(method.warmup * settings["epochs"] + 0.5), lambda method: _part(method.warmup)
         ),
     )
     """Epochs at the start in which alpha and beta stay untouched."""
-    settling_epochs: Number = setting(
+    settling_epochs: SomeEpochs = setting(
         LEARNING,
         _method(
             lambda method, settings: int(method.settling * settings["epochs"]), lambda method: _part(method.settling)
         ),
     )
     """Epochs at the end in which alpha and beta stay as they are."""
-    batch_size: Count = setting(
+    batch_size: BatchSize = setting(
         LEARNING,
         _method(
             lambda method, settings: PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size),
@@ -118,19 +127,19 @@ class SearchConfig(Configuration):
         ),
     )
     """Images of a weights step, and of an alpha step."""
-    weights_lr: Positive = setting(
+    weights_lr: Rate = setting(
         LEARNING, Follows(lambda settings: 0.1 * settings["batch_size"] / 256, "0.1 at batch 256, in proportion to it")
     )
     """Learning rate of SGD, for the weights; it falls along a cosine."""
-    weights_lr_end: NotNegative = setting(LEARNING, 0.001)
+    weights_lr_end: Weight = setting(LEARNING, 0.001)
     """What it falls to."""
-    alpha_lr: Positive | None = setting(
+    alpha_lr: Rate | None = setting(
         LEARNING, Follows(lambda settings: None, "such that alpha can go as far as in the method's paper")
     )
     """Learning rate of Adam, for alpha, in its first epoch; whether it falls over the epochs is the method's."""
-    beta_lr: Positive = setting(LEARNING, 0.1)
+    beta_lr: Rate = setting(LEARNING, 0.1)
     """Learning rate of Adam, for the thresholds of a method that has them; it falls to 0 along a cosine."""
-    target_connections: NotNegative = setting(
+    target_connections: Annotated[float, Between(0, 1000)] = setting(
         LEARNING,
         _method(lambda method, _: 2.0 if method.thresholds else 0.0, lambda method: "2" if method.thresholds else "0"),
     )
@@ -138,10 +147,12 @@ class SearchConfig(Configuration):
     derive: Literal["step", "epoch", "end"] = setting(LEARNING, "step")
     """When the Transit-cells get the architecture of the moment: after every step, after every epoch, or not before the
     end, so that they keep the one that the search began with."""
-    trials: Number = setting(LEARNING, _method(lambda method, _: method.trials, lambda method: shown(method.trials)))
+    trials: Annotated[int, Between(0, 10_000)] = setting(
+        LEARNING, _method(lambda method, _: method.trials, lambda method: shown(method.trials))
+    )
     """How many neighbours, with one operation exchanged, compete at the end with what alpha has derived, each trained
     for a short time; 0 for none."""
-    trial_cells: Count = setting(
+    trial_cells: Cells = setting(
         LEARNING,
         Follows(
             lambda settings: min(3 * settings["cells"], target_size(settings["data"], settings["stem"])[0]),
@@ -149,13 +160,13 @@ class SearchConfig(Configuration):
         ),
     )
     """How many cells the networks that compete stack."""
-    trial_steps: Count = setting(LEARNING, 150)
+    trial_steps: Annotated[int, Between(1, 10**6)] = setting(LEARNING, 150)
     """Steps of their training; the best quarter is trained anew, twice as long."""
     flip: bool = setting(DATA, _protocol("flip", True))
     """Mirror half of the images."""
     cutout: Fraction = setting(DATA, 0.0)
     """Side of the square that is cut out of each image, as a fraction of its side."""
-    picture_every: Count = setting(RUN, 10)
+    picture_every: Epochs = setting(RUN, 10)
     """Epochs between two pictures of the cells."""
 
     @field_validator("space", "method")
@@ -163,7 +174,7 @@ class SearchConfig(Configuration):
     def _known(cls, name: str, info: ValidationInfo) -> str:
         table: Mapping[str, object] = SPACES if info.field_name == "space" else METHODS
         if name not in table:
-            raise ValueError(f"there is no {name!r}, but {', '.join(table)}")
+            raise ValueError(f"there is no {brief(name)}, but {', '.join(table)}")
         return name
 
     @field_validator("engines", mode="before")
@@ -173,9 +184,9 @@ class SearchConfig(Configuration):
         if engines == "all" and "cells" in info.data:
             return tuple(range(info.data["cells"]))
         if isinstance(engines, str):
-            if not re.fullmatch(r"\d+(,\d+)*", engines):
-                raise ValueError(f"{engines!r} is neither all nor numbers such as 5,7")
-            return tuple(int(index) for index in engines.split(","))
+            if not re.fullmatch(r"\d+(,\d+)*", engines, re.ASCII):
+                raise ValueError(f"{brief(engines)} is neither all nor numbers such as 5,7")
+            return tuple(engines.split(","))
         return engines
 
     @field_validator("engines")
@@ -190,11 +201,26 @@ class SearchConfig(Configuration):
             raise ValueError(f"no Engine-cell among the {kind} cells ({where}): their alpha would never learn")
         return tuple(sorted(set(engines)))
 
+    @field_validator("tau")
+    @classmethod
+    def _check_tau(cls, tau: tuple[float, float]) -> tuple[float, float]:
+        if tau[0] < tau[1]:
+            raise ValueError(f"{tau[0]:g} to {tau[1]:g} rises: give START first, then END, which is no higher")
+        return tau
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _check_warmup(cls, warmup: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs")
+        if info.data.get("engines") and epochs is not None and warmup >= epochs:
+            raise ValueError(f"{warmup} of warm-up leave alpha none of {epochs} epochs")
+        return warmup
+
     @field_validator("settling_epochs")
     @classmethod
     def _check_settling(cls, settling: int, info: ValidationInfo) -> int:
         epochs, warmup = info.data.get("epochs"), info.data.get("warmup_epochs")
-        if settling and epochs is not None and warmup is not None and warmup + settling >= epochs:
+        if info.data.get("engines") and epochs is not None and warmup is not None and warmup + settling >= epochs:
             raise ValueError(f"{warmup} of warm-up and {settling} of settling leave alpha none of {epochs} epochs")
         return settling
 
@@ -214,6 +240,11 @@ class SearchConfig(Configuration):
         method = info.data.get("method")
         if target and method and not METHODS[method].thresholds:
             raise ValueError(f"method {method} has no thresholds to pull: leave it out")
+        if target and {"space", "nodes"} <= info.data.keys():
+            space = search_space(info.data["space"], info.data["nodes"]).without_none()
+            most = len(space.edges) * len(space.operations) / space.nodes
+            if target > most:
+                raise ValueError(f"{target:g} are more than the {most:g} a node that there are")
         return target
 
 

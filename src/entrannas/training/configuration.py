@@ -1,22 +1,26 @@
 """The settings of a training: the protocol of the DARTS family for the stem, and presets of data sets over it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import ValidationInfo, field_validator
 
 from entrannas.architecture import Stem
 from entrannas.runs import (
     DATA,
     LEARNING,
     NETWORK,
+    BatchSize,
+    Cells,
+    Channels,
     Configuration,
-    Count,
+    Epochs,
     Follows,
     Fraction,
-    NotNegative,
-    Number,
-    Positive,
+    Rate,
+    Share,
+    SomeEpochs,
+    Weight,
     setting,
     shown,
     told_apart,
@@ -84,6 +88,12 @@ def _protocol(name: str) -> Follows:
     return Follows(lambda settings: _settings(settings["data"], settings["stem"])[name], told_apart(told))
 
 
+def _warmup(settings: dict[str, Any]) -> int:
+    """Return the protocol's warm-up, or a shorter one that leaves a short training an epoch."""
+    warmup, epochs = _settings(settings["data"], settings["stem"])["warmup_epochs"], settings["epochs"]
+    return min(int(warmup), int(epochs) - 1)
+
+
 def _rate(settings: dict[str, Any]) -> float:
     protocol = PROTOCOLS[settings["stem"]]
     rate: float = protocol["lr"] * (settings["batch_size"] / protocol["batch_size"])
@@ -97,29 +107,38 @@ def _told_rates() -> str:
 class TrainConfig(Configuration):
     """Settings of a training; the defaults are the protocol of the DARTS family for the stem."""
 
+    KIND: ClassVar[str] = "training"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
-    cells: Count = setting(NETWORK, _protocol("cells"))
+    cells: Cells = setting(NETWORK, _protocol("cells"))
     """How many cells the network stacks."""
-    channels: Annotated[int, Field(ge=2)] = setting(NETWORK, _protocol("channels"))
+    channels: Channels = setting(NETWORK, _protocol("channels"))
     """Channels of the first cells."""
-    epochs: Count = setting(LEARNING, _protocol("epochs"))
+    epochs: Epochs = setting(LEARNING, _protocol("epochs"))
     """Epochs over the training set."""
-    batch_size: Count = setting(LEARNING, _protocol("batch_size"))
+    batch_size: BatchSize = setting(LEARNING, _protocol("batch_size"))
     """Images of a step."""
-    lr: Positive = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it"))
+    lr: Rate = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it"))
     """Learning rate of SGD, which falls to 0 along a cosine."""
-    warmup_epochs: Number = setting(LEARNING, _protocol("warmup_epochs"))
-    """Epochs at the start over which the learning rate rises linearly."""
-    weight_decay: NotNegative = setting(LEARNING, _protocol("weight_decay"))
+    warmup_epochs: SomeEpochs = setting(LEARNING, Follows(_warmup, _protocol("warmup_epochs").told))
+    """Epochs at the start over which the learning rate rises linearly, fewer than all."""
+    weight_decay: Weight = setting(LEARNING, _protocol("weight_decay"))
     """Weight decay of SGD."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = setting(LEARNING, _protocol("label_smoothing"))
+    label_smoothing: Share = setting(LEARNING, _protocol("label_smoothing"))
     """Share of the label that is spread over all classes."""
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = setting(LEARNING, _protocol("drop_path"))
+    drop_path: Share = setting(LEARNING, _protocol("drop_path"))
     """Probability of dropping a connection, which rises linearly from 0 to this."""
-    auxiliary: NotNegative = setting(NETWORK, _protocol("auxiliary"))
+    auxiliary: Weight = setting(NETWORK, _protocol("auxiliary"))
     """Weight of the auxiliary head's loss; 0 for no auxiliary head."""
     cutout: Fraction = setting(DATA, _protocol("cutout"))
     """Side of the square that is cut out of each image, as a fraction of its side."""
     flip: bool = setting(DATA, _protocol("flip"))
     """Mirror half of the images."""
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _check_warmup(cls, warmup: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs")
+        if epochs is not None and warmup >= epochs:
+            raise ValueError(f"{warmup} of warm-up leave none of {epochs} epochs for the rate to fall in")
+        return warmup
