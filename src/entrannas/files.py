@@ -1,9 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only where they are regular files of a size that is meant."""
 
 import errno
+import json
 import os
-from contextlib import suppress
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from entrannas.errors import InputError
 
@@ -35,7 +40,45 @@ def unwritable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot write {path}: {error.strerror}; what was saved before is kept, {advice} and try again")
 
 
-def cache_file(name: str) -> Path:
-    """Return where a file that can be made again is, in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "entrannas", name)
+def to_json(value: Any) -> bytes:
+    """Return a JSON file's content, for readers of both kinds."""
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to be read, if it is a regular one: a FIFO would be waited for without end.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is something else, or cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"cannot read {path}: it is no regular file")
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """Read a file of at most so many bytes, see `opened`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it cannot be read, or is larger.
+    """
+    with opened(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"cannot read {path}: it is larger than {most // 2**20} MiB, so it is not what is meant")
+    return content
+
+
+def cache_file(name: str) -> Path | None:
+    """Return where a file that can be made again is, in the user's cache; None for a user who has no home."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache, "entrannas", name) if os.path.isabs(cache) else None

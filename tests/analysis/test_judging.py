@@ -8,6 +8,7 @@ from entrannas.analysis.judging import BUDGETS, Ended, benchmark, draw
 from entrannas.analysis.nasbench201 import DATASETS, Table, architectures
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
+from entrannas.runs.claim import Claim
 from entrannas.searching.configuration import SearchConfig
 
 
@@ -52,7 +53,7 @@ def _never(*_: object) -> None:
     [
         (["random", "entrannas-dst"], {}, "method entrannas-dst may keep several operations on an edge"),
         (["random", "pso"], {}, "there is no method 'pso', but entrannas"),
-        (["random"], {"cells": 2}, "cells: Input should be greater than or equal to 3"),
+        (["random"], {"cells": 2}, "cells: 2 is not from 3 to 200"),
     ],
 )
 def test_what_cannot_be_looked_up_is_refused_before_anything_runs(
@@ -82,3 +83,6 @@ def test_table_is_read_after_the_searches(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="the table has been opened"):
         benchmark(tmp_path / "table.csv", ["random", "darts"], [0, 1], {}, tmp_path / "out")
     assert events == ["search"] * 4
+    assert not (tmp_path / "out").exists(), "nothing was begun"
+    with Claim(tmp_path / "out"), pytest.raises(InputError, match="out is in use"):
+        benchmark(tmp_path / "table.csv", ["random"], [0], {}, tmp_path / "out", resume=True)

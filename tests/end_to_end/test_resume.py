@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from entrannas.runs.checkpoints import load_tensors
+
 from .conftest import COMMAND, Entrannas
 
 pytestmark = pytest.mark.slow
@@ -72,6 +74,8 @@ def test_search_killed_and_resumed_equals_never_killed(
         assert complaint.startswith("entrannas: cannot write killed/checkpoint.safetensors: No space left on device")
         assert (run / "checkpoint.safetensors").read_bytes() == good
 
+    assert "killed has not ended: go on with it first" in refused("consistency", "killed")
+    assert "go on with it by entrannas search --out killed --resume" in refused(*TRAIN, "--out", "killed", "--resume")
     resumed = entrannas("search", "--out", "killed", "--resume", "--json").json  # no setting need be said again
     _same(tmp_path / "whole", run)
     for name in whole.keys() - {"run", "seconds"}:
@@ -129,6 +133,43 @@ def test_training_killed_and_resumed_equals_never_killed(
     assert resumed | {"run": "whole"} == whole
     other = ["train", "darts-v1", *TRAIN[2:]]
     assert "was started with another genotype" in refused(*other, "--out", "killed", "--resume")
+
+
+def test_a_run_that_is_alive_is_left_to_its_process(entrannas: Entrannas, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, SEARCH), "--epochs", "1000", "--out", "run"], stderr=subprocess.DEVNULL
+    )
+    try:
+        while not (tmp_path / "run" / "genotype.json").exists():
+            assert process.poll() is None, "the run ended by itself"
+            time.sleep(0.05)
+        for arguments in ([*SEARCH, "--out", "run"], ["search", "--out", "run", "--resume"]):
+            assert "run is in use by another process" in entrannas(*arguments, code=2).err
+        assert "reduction cell" in entrannas("show", "run").out
+    finally:
+        process.kill()
+        process.communicate()
+    (tmp_path / "run" / "genotype.json").write_text(json.dumps({}))
+    for command in ("show", "train"):
+        assert "run/genotype.json is damaged" in entrannas(command, "run", code=2).err
+
+
+def test_a_killed_run_goes_on_at_another_rate(
+    entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    _kill_in_an_epoch([*SEARCH, "--out", "killed"], run)
+    epoch = int(load_tensors(run / "checkpoint.safetensors")[0]["epoch"])
+    outcome = entrannas("search", "--out", "killed", "--resume", "--weights-lr", 0.003)
+    assert f"weights_lr 0.003 from epoch {epoch + 1} on, not 0.00625" in outcome.err
+    assert json.loads((run / "config.json").read_text())["weights_lr"] == 0.003
+    change = {"epoch": epoch, "setting": "weights_lr", "before": 0.00625, "after": 0.003}
+    assert json.loads((run / "run.json").read_text())["changes"] == [change]
+    rates = [line["weights_lr"] for line in _metrics(run)]
+    assert rates[0] == 0.00625 and rates[epoch] < 0.003
+    assert "was started with weights_lr 0.003, not 0.1" in refused(
+        "search", "--out", "killed", "--resume", "--weights-lr", 0.1
+    )
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

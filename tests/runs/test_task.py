@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 from entrannas.kernels import c
 from entrannas.runs.checkpoints import load_tensors
-from entrannas.runs.configuration import LEARNING, Configuration, Count, setting
+from entrannas.runs.configuration import LEARNING, Configuration, setting
 from entrannas.runs.events import EpochEnded, Event, Listener, Message, StageBegan, StageEnded, Stepped
 from entrannas.runs.run import CHECKPOINT
 from entrannas.runs.task import Result, Task
 
 STEPS = 2
+IMAGES = Message("digits: 1,797 images of 10 classes, 359 of them held out for the test")
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +29,10 @@ def loops_in_c_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
 class Settings(Configuration):
     """What a task needs to know."""
 
-    batch_size: Count = setting(LEARNING, 8)
+    batch_size: int = setting(LEARNING, 8)
     """Images of a step."""
+    lr: float = setting(LEARNING, 0.1)
+    """Learning rate."""
 
 
 class Counter:
@@ -55,10 +59,15 @@ def _task(path: Path, *listeners: Listener, resume: bool = False, **settings: ob
 
 
 def _count(
-    path: Path, *listeners: Listener, resume: bool = False, epochs: int = 3, learner: Counter | None = None
+    path: Path,
+    *listeners: Listener,
+    resume: bool = False,
+    epochs: int = 3,
+    learner: Counter | None = None,
+    **settings: object,
 ) -> Counted:
     """Take the steps of a run as a search or a training does."""
-    with _task(path, *listeners, resume=resume) as task:
+    with _task(path, *listeners, resume=resume, **settings) as task:
         learner = learner or Counter()
         task.begin(learner)
         for epoch in task.epochs(epochs, STEPS):
@@ -76,15 +85,18 @@ def _metrics(path: Path) -> list[dict[str, int]]:
 LINES = [{"epoch": epoch, "steps": STEPS * (epoch + 1)} for epoch in range(3)]
 
 
-def test_a_claim_writes_nothing_and_a_beginning_says_what_the_run_is(tmp_path: Path) -> None:
+def test_a_claim_holds_the_directory_and_a_beginning_says_what_the_run_is(tmp_path: Path) -> None:
     heard: list[Event] = []
     with _task(tmp_path / "run", heard.append) as task:
-        assert not (tmp_path / "run").exists() and heard == []
-        task.begin(Counter())
-        assert {path.name for path in task.run.path.iterdir()} == {"config.json", "metrics.jsonl", "run.json"}
-        assert task.run.read_json("config.json") == task.settings == task.config.model_dump(mode="json")
+        assert os.listdir(tmp_path / "run") == [".lock"] and heard == []
+        with pytest.raises(InputError, match="run is in use by another run of this process"):
+            _task(tmp_path / "run")
+        task.begin(Counter(), {"notes": b"mine"})
+        written = {".lock", "config.json", "images.safetensors", "notes", "run.json"}
+        assert {path.name for path in task.run.path.iterdir()} == written
+        assert task.run.config(Settings) == task.config
         assert task.run.command == "count" and task.run.data().images == 20
-    assert heard == [Message(f"counting in {tmp_path / 'run'}")]
+    assert heard == [Message(f"counting in {tmp_path / 'run'}"), IMAGES]
 
 
 def test_a_beginning_tells_that_there_are_no_loops_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +104,7 @@ def test_a_beginning_tells_that_there_are_no_loops_in_c(tmp_path: Path, monkeypa
     heard: list[Event] = []
     with _task(tmp_path / "run", heard.append) as task:
         task.begin(Counter())
-    assert heard == [Message(f"counting in {tmp_path / 'run'}"), Message(c.MISSING)]
+    assert heard == [Message(f"counting in {tmp_path / 'run'}"), Message(c.MISSING), IMAGES]
 
 
 def test_listeners_hear_everything_in_its_order(tmp_path: Path) -> None:
@@ -100,7 +112,7 @@ def test_listeners_hear_everything_in_its_order(tmp_path: Path) -> None:
     second: list[Event] = []
     result = _count(tmp_path / "run", first.append, second.append)
     epochs = [event for line in LINES for event in (*[Stepped()] * STEPS, EpochEnded(line))]
-    begun = [Message(f"counting in {tmp_path / 'run'}"), StageBegan("count", range(3), STEPS)]
+    begun = [Message(f"counting in {tmp_path / 'run'}"), IMAGES, StageBegan("count", range(3), STEPS)]
     assert first == second == [*begun, *epochs, StageEnded()]
     assert _metrics(tmp_path / "run") == LINES
     assert result == Counted(tmp_path / "run", 6)
@@ -127,7 +139,7 @@ def test_what_breaks_the_loop_off_ends_the_stage_on_its_way_out(tmp_path: Path, 
 
     def stop(event: Event) -> None:
         heard.append(event)
-        if len(heard) == 7:  # the last step of the second epoch
+        if len(heard) == 8:  # the last step of the second epoch
             raise kind("enough")
 
     with pytest.raises(kind, match="enough"):
@@ -148,33 +160,60 @@ def test_a_lack_of_memory_in_the_loop_is_one_line_that_names_the_batch(tmp_path:
 def test_a_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None:
     """The checkpoint decides: an epoch whose metrics were kept, but that was broken off before it, is done again."""
 
-    class Breaks(Counter):
-        def state(self) -> dict[str, Tensor]:
-            if self.steps == 2 * STEPS:
-                raise KeyboardInterrupt
-            return super().state()
+    def stop(event: Event) -> None:
+        if event == EpochEnded(LINES[1]):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _count(tmp_path / "run", learner=Breaks())
+        _count(tmp_path / "run", stop)
     assert _metrics(tmp_path / "run") == LINES[:2]
 
     heard: list[Event] = []
     result = _count(tmp_path / "run", heard.append, resume=True)
     assert result.steps == 6 and _metrics(tmp_path / "run") == LINES
-    assert heard[1] == StageBegan("count", range(1, 3), STEPS)
+    assert heard[2] == StageBegan("count", range(1, 3), STEPS)
     assert [event.metrics for event in heard if isinstance(event, EpochEnded)] == LINES[1:]
+
+
+class Diverges(Counter):
+    def state(self) -> dict[str, Tensor]:
+        return {"steps": torch.tensor(torch.inf) if self.steps > STEPS else self.steps}
+
+
+def test_what_diverges_never_reaches_a_checkpoint_and_goes_on_at_a_lower_rate(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not finite any more: choose a lower learning rate; with it, --resume goes"):
+        _count(tmp_path / "run", learner=Diverges())
+    assert _metrics(tmp_path / "run") == LINES[:1]
+
+    heard: list[Event] = []
+    result = _count(tmp_path / "run", heard.append, resume=True, lr=0.05)
+    assert heard[1] == Message("lr 0.05 from epoch 2 on, not 0.1")
+    assert result.steps == 6 and _metrics(tmp_path / "run") == LINES
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["lr"] == 0.05
+    changes = json.loads((tmp_path / "run" / "run.json").read_text())["changes"]
+    assert changes == [{"epoch": 1, "setting": "lr", "before": 0.1, "after": 0.05}]
+
+
+def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
+    class Other(Counter):
+        def state(self) -> dict[str, Tensor]:
+            return {"steps": self.steps, "turns": self.steps}
+
+    _count(tmp_path / "run", epochs=1)
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged: turns is in one of them only"):
+        _count(tmp_path / "run", resume=True, learner=Other())
 
 
 def test_a_run_that_has_ended_takes_no_step_when_it_is_resumed(tmp_path: Path) -> None:
     whole = _count(tmp_path / "run")
     heard: list[Event] = []
     assert _count(tmp_path / "run", heard.append, resume=True) == whole
-    assert heard[1:] == [StageBegan("count", range(3, 3), STEPS), StageEnded()]
+    assert heard[2:] == [StageBegan("count", range(3, 3), STEPS), StageEnded()]
     assert _metrics(tmp_path / "run") == LINES
 
 
 def test_what_cannot_be_used_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    for settings, complaint in (({"data": "nowhere"}, "no such path"), ({"subset": 5000}, "more than the 1438")):
+    for settings, complaint in (({"data": "nowhere"}, "nowhere"), ({"subset": 5000}, "5000 .*1438")):
         with pytest.raises(InputError, match=complaint):
             _task(tmp_path / "run", **settings)
     with pytest.raises(InputError, match="no run in"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from entrannas.architecture.genotype import load_genotype
-from entrannas.cli.application import main
+from entrannas.cli.application import run
 from entrannas.errors import InputError
 from entrannas.runs.events import Event, Listener, Message
 from entrannas.runtime.memory import enough_memory
@@ -86,8 +86,8 @@ def test_a_search_records_an_architecture_that_stays(tmp_path: Path, monkeypatch
 
 
 def test_what_a_cpu_does_is_told(undisturbed: dict[Callable[..., Path], Path]) -> None:
-    for run in undisturbed.values():
-        lines = _metrics(run)
+    for path in undisturbed.values():
+        lines = _metrics(path)
         for line in lines:
             assert line["passes"] == {"launched": 6, "recorded": 0, "replayed": 0}
             assert line["peak_memory_bytes"] > 100 * 2**20, "PyTorch alone takes that"
@@ -192,6 +192,4 @@ def test_a_run_that_did_not_fit_refuses_another_batch_size(
     _search(tmp_path / "run", epochs=1)
     arguments = ["search", "--out", str(tmp_path / "run"), "--resume", "--batch-size", "8"]
     monkeypatch.setattr(sys, "argv", ["entrannas", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2 and "was started with batch_size 16, not 8" in capsys.readouterr().err
+    assert run() == 2 and "was started with batch_size 16, not 8" in capsys.readouterr().err

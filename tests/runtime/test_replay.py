@@ -7,7 +7,7 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import Genotype, load_genotype
 from entrannas.architecture.spaces import SPACES
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
 from entrannas.searching.methods import METHODS

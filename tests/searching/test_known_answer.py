@@ -15,7 +15,7 @@ from torch import Tensor
 
 from entrannas.architecture.skeletons import NASBENCH201
 from entrannas.architecture.spaces import SearchSpace
-from entrannas.networks.stack import Size
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS
 from entrannas.searching.searcher import Searcher

@@ -4,7 +4,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from entrannas.architecture.spaces import SPACES, SearchSpace
-from entrannas.networks.stack import Size
+from entrannas.errors import InputError
+from entrannas.networks.size import Size
 from entrannas.runtime.device import start
 from entrannas.searching.methods import METHODS, last_of_each_kind
 from entrannas.searching.searcher import Searcher
@@ -31,6 +32,16 @@ def _snapshot(searcher: Searcher) -> dict[str, Tensor]:
 def _changed(before: dict[str, Tensor], after: dict[str, Tensor], prefix: str) -> bool:
     names = [name for name in after if name.startswith(prefix)]
     return any(name not in before or not torch.equal(before[name], after[name]) for name in names)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_has_diverged_derives_nothing(method: str, value: float) -> None:
+    searcher = _searcher(method)
+    with torch.no_grad():
+        searcher.alpha["normal"][0, 0] = value
+    with pytest.raises(InputError, match="not finite any more: choose a lower learning rate"):
+        searcher.derive()
 
 
 def test_default_engines_are_the_last_of_each_kind() -> None:

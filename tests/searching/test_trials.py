@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from entrannas.architecture.genotype import CellGenotype, Connection, Genotype, load_genotype
 from entrannas.architecture.spaces import NONE, SPACES
+from entrannas.data.settings import DataSettings
 from entrannas.data.training_data import load_training_data
 from entrannas.errors import InputError
 from entrannas.runs.events import Events
@@ -18,6 +19,8 @@ from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.derivation import strongest
 from entrannas.searching.loop import halves
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
+
+from ..begun import begun
 
 
 def _derived(name: str, seed: int) -> tuple[Genotype, dict[str, torch.Tensor]]:
@@ -63,11 +66,6 @@ def test_no_neighbour_has_an_operation_twice_on_an_edge() -> None:
     assert all(len(set(node)) == len(node) for one in near for cell in one.cells.values() for node in cell.nodes)
 
 
-def _run(path: Path) -> Run:
-    path.mkdir()
-    return Run(path)
-
-
 def _contest(seed: int = 0) -> tuple[list[Genotype], Callable[[Genotype, int], float], list[tuple[str, int]]]:
     """Candidates whose accuracy is their place, but that the best of a long trial is the 17th; and what is held."""
     genotype, p = _derived("nasbench201", seed)
@@ -85,12 +83,12 @@ def _contest(seed: int = 0) -> tuple[list[Genotype], Callable[[Genotype, int], f
 
 def test_the_best_quarter_goes_on_twice_as_long(tmp_path: Path) -> None:
     candidates, trial, held = _contest()
-    assert compete(_run(tmp_path / "run"), candidates, trial, 10, Events()) == candidates[16]
+    assert compete(begun(tmp_path / "run"), candidates, trial, 10, Events()) == candidates[16]
     texts = [one.to_text() for one in candidates]
     assert held == [(text, 10) for text in texts] + [(text, 20) for text in texts[:-6:-1]]
     lines = held_trials(Run(tmp_path / "run"))
-    assert [(line["genotype"], line["steps"]) for line in lines] == held
-    assert [line["accuracy"] for line in lines[:3]] == [0, 0.01, 0.02] and all(line["seconds"] >= 0 for line in lines)
+    assert [(line.genotype, line.steps) for line in lines] == held
+    assert [line.accuracy for line in lines[:3]] == [0, 0.01, 0.02] and all(line.seconds >= 0 for line in lines)
 
 
 @pytest.mark.parametrize("ended", [0, 1, 18, 19, 22])
@@ -102,7 +100,7 @@ def test_trials_that_have_ended_are_not_held_again(tmp_path: Path, ended: int) -
             raise KeyboardInterrupt
         return trial(genotype, steps)
 
-    run = _run(tmp_path / "run")
+    run = begun(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         compete(run, candidates, killed, 10, Events())
     assert len(held_trials(run)) == ended
@@ -112,14 +110,14 @@ def test_trials_that_have_ended_are_not_held_again(tmp_path: Path, ended: int) -
 
 def test_of_equals_what_alpha_derived_wins(tmp_path: Path) -> None:
     candidates, _, _ = _contest()
-    assert compete(_run(tmp_path / "run"), candidates, lambda *_: 0.5, 10, Events()) == candidates[0]
-    two = compete(_run(tmp_path / "two"), candidates[:2], lambda *_: 0.5, 10, Events())
+    assert compete(begun(tmp_path / "run"), candidates, lambda *_: 0.5, 10, Events()) == candidates[0]
+    two = compete(begun(tmp_path / "two"), candidates[:2], lambda *_: 0.5, 10, Events())
     assert two == candidates[0] and len(held_trials(Run(tmp_path / "two"))) == 2, "one alone needs no second round"
 
 
 def test_a_trial_tells_a_network_that_learns_from_one_that_cannot_and_says_the_same_again() -> None:
     settings = {"data": "digits", "flip": False, "cutout": 0.0, "cells": 3, "channels": 4}
-    data = load_training_data("digits", None, None, 0, torch.device("cpu"))
+    data = load_training_data(DataSettings("digits"), torch.device("cpu"))
     places = halves(data.images.labels, 0)
     trial = Trial(start("cpu", "32-true"), trial_config(settings), data, places, Replay(), lambda: None)
     convolutions, nothing = (

@@ -26,13 +26,13 @@ def test_learning_rate_rises_over_the_warm_up_and_then_falls() -> None:
 
 @pytest.mark.parametrize("side", [32, 64])
 def test_a_network_with_the_stem_for_large_images_is_trained_and_tested(side: int, tmp_path: Path) -> None:
-    """By the stem's own protocol but for the size: warm-up, label smoothing, an auxiliary head."""
+    """By the stem's own protocol but for the size: label smoothing, an auxiliary head."""
     data = str(class_folders(tmp_path / "images", {"cat": 15, "dog": 10}, size=(side, side)))
     genotype, small = load_genotype("darts-v2"), {"epochs": 1, "cells": 3, "channels": 4, "batch_size": 8}
     config = TrainConfig.resolve({"data": data, "stem": "imagenet"} | small)
     result = train(genotype, config, tmp_path / "run")
     (line,) = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
-    assert line["lr"] == pytest.approx(0.5 * 8 / 1024 / 5), "the first of five epochs of warm-up"
+    assert line["lr"] == pytest.approx(0.5 * 8 / 1024), "a single epoch has no warm-up"
     assert line["passes"] == {"launched": 2, "recorded": 0, "replayed": 0}
 
     network = build_network(genotype, num_classes=2, cells=3, channels=4, stem="imagenet")

@@ -13,9 +13,9 @@ from entrannas.architecture import Genotype
 from entrannas.data import Batch, TrainingData, load_training_data
 from entrannas.errors import InputError
 from entrannas.networks import SuperNet
-from entrannas.runs import CHECKPOINT, Run, load_tensors
+from entrannas.runs import CHECKPOINT, Run, take_up
 from entrannas.runtime import Device, start
-from entrannas.searching import METHODS, SearchConfig, Searcher, build_searcher, temperature
+from entrannas.searching import METHODS, SearchConfig, SearchEpoch, Searcher, build_searcher, temperature
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -28,14 +28,14 @@ def finished_search(path: str | Path) -> tuple[Run, SearchConfig]:
         InputError: no search there, not ended, or of a method without a super-net or with partial channels.
     """
     run = Run.open(Path(path), "search")
-    config = SearchConfig.resolve(run.read_json("config.json"))
+    config = run.config(SearchConfig)
     if not config.engines:
         raise InputError(f"{path} has no super-net to compare with: its method, {config.method}, trains none")
     if METHODS[config.method].partial > 1:
         raise InputError(
             f"{path} has operations of partial channels, which no derived network has: see {config.method}"
         )
-    if len(run.metrics()) < config.epochs:
+    if len(run.metrics(SearchEpoch)) < config.epochs or run.sound(CHECKPOINT) is None:
         raise InputError(f"{path} has not ended: go on with it first, entrannas search --out {path} --resume")
     return run, config
 
@@ -57,9 +57,9 @@ class Searched:
             InputError: the data or the checkpoint cannot be read.
         """
         fabric = start(device, config.precision)
-        data = load_training_data(config.data, config.subset, config.image_size, config.seed, fabric.device)
+        data = load_training_data(config.data_settings(), fabric.device, run.seen())
         searcher = build_searcher(fabric, config, data)
-        searcher.load_state(load_tensors(run.path / CHECKPOINT)[1])
+        take_up(searcher, run.load_checkpoint()[1], run.path / CHECKPOINT)
         searcher.tau = temperature(config, config.epochs - 1)
         return cls(fabric, config, data, searcher)
 

@@ -1,5 +1,6 @@
 """Consistency: how far a super-net is from the network that it derives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from torch import Tensor
 
 from entrannas.analysis.finished import Fixed, Searched, finished_search
 from entrannas.architecture import NONE, Connection, Genotype, SearchSpace, save_plot
-from entrannas.data import load_images, open_source, ordered_batches, plain_batches
-from entrannas.runs import Result
+from entrannas.data import load_test_images, ordered_batches, plain_batches
+from entrannas.files import to_json, write_whole
+from entrannas.runs import Events, Listener, Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory
-from entrannas.searching import halves
+from entrannas.searching import SearchEpoch, halves
 
 _BATCH = 250
 _FOR_STATISTICS = 5000
@@ -39,7 +41,15 @@ class Consistency(Result):
     changes: tuple[int, ...]
 
 
-def consistency(run: str | Path, data: str | None = None, device: Device = "auto") -> Consistency:
+def consistency(
+    run: str | Path,
+    data: str | None = None,
+    device: Device = "auto",
+    test_split: str | None = None,
+    label_column: str | None = None,
+    skip_damaged: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Consistency:
     """Measure a finished search, and leave `consistency.json`, `.svg` and `.png` in its directory.
 
     The derived network is the stack of the super-net with a Transit-cell in the place of each Engine-cell, and with the
@@ -50,16 +60,22 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
         run: the directory that `search` left.
         data: a source with the same classes, whose test images are used; by default the one that was searched on.
         device: where to compute.
+        test_split: the split to test on, see `SearchConfig`; by default the run's for its own data.
+        label_column: the column of labels, likewise.
+        skip_damaged: leave images out that cannot be read.
+        listeners: are told of what happens, see `runs.events`.
 
     Raises:
-        InputError: no search there that has trained a super-net, one of partial channels, or data of other classes.
+        InputError: no search there that has trained a super-net, one of partial channels, data of other classes, or
+            damaged images.
     """
     searched, config = finished_search(run)
-    source = open_source(data or config.data)
-    searched.check_classes(source.classes, data)
+    wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     opened = Searched.load(searched, config, device)
     images = opened.data.images
-    held_out = load_images(source.test, images.shape, opened.fabric.device)
+    held_out, notes = load_test_images(wanted, searched.data(), searched.seen(), opened.fabric.device)
+    for note in notes:
+        Events(listeners).tell(note)
     with torch.no_grad():
         p = opened.searcher.relax()
     genotype = opened.searcher.derive()
@@ -79,9 +95,9 @@ def consistency(run: str | Path, data: str | None = None, device: Device = "auto
         derived_accuracy=accuracies[1],
         gap=accuracies[0] - accuracies[1],
         dropped_mass=dropped_mass(p, genotype, opened.searcher.space),
-        changes=tuple(line["changes"] for line in searched.metrics()),
+        changes=tuple(line.changes for line in searched.metrics(SearchEpoch)),
     )
-    searched.write_json("consistency.json", result.json())
+    write_whole(searched.path / "consistency.json", to_json(result.json()))
     save_plot(draw(result, config.method), searched.path, "consistency")
     return result
 

@@ -8,22 +8,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from statistics import fmean, stdev
 from threading import Thread
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from pydantic import ConfigDict
 
+import entrannas.searching
 from entrannas.analysis.nasbench201 import DATASETS, SPACE, Table, check_there, load_table
 from entrannas.architecture import Genotype, load_genotype, save_plot
 from entrannas.errors import InputError
-from entrannas.runs import Listener, Run
-from entrannas.runtime import peak_memory
-from entrannas.searching import METHODS, SearchConfig, search
+from entrannas.files import to_json, write_whole
+from entrannas.runs import LOCK, RESULT, Claim, Listener, Record, Run
+from entrannas.searching import METHODS, SearchConfig, SearchEpoch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Budget = Literal["small", "full"]
 BUDGETS: dict[Budget, dict[str, Any]] = {
@@ -34,6 +36,20 @@ BUDGETS: dict[Budget, dict[str, Any]] = {
 }
 
 _PEAK = "peak_memory.json"
+
+
+class _Result(Record):
+    """What is read of a search's `result.json`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    seconds: float
+
+
+class _Peak(Record):
+    """What `peak_memory.json` holds."""
+
+    peak_memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -63,18 +79,18 @@ class Ended:
     @classmethod
     def read(cls, run: Run) -> "Ended | None":
         """Read a run directory of the benchmark; None if its search has not ended."""
-        if not all((run.path / name).exists() for name in ("result.json", _PEAK)):
+        if not all((run.path / name).exists() for name in (RESULT, _PEAK)):
             return None
-        config = run.read_json("config.json")
+        config = run.config(SearchConfig)
         return cls(
-            method=config["method"],
-            seed=config["seed"],
-            genotype=load_genotype(run.path),
-            history=tuple(load_genotype(line["genotype"]) for line in run.metrics()),
-            epochs=config["epochs"],
-            trials=config["trials"] > 0,
-            seconds=run.read_json("result.json")["seconds"],
-            peak_memory_bytes=run.read_json(_PEAK)["peak_memory_bytes"],
+            method=config.method,
+            seed=config.seed,
+            genotype=run.genotype(),
+            history=tuple(load_genotype(line.genotype) for line in run.metrics(SearchEpoch)),
+            epochs=config.epochs,
+            trials=config.trials > 0,
+            seconds=run.read(RESULT, _Result).seconds,
+            peak_memory_bytes=run.read(_PEAK, _Peak).peak_memory_bytes,
         )
 
 
@@ -105,24 +121,23 @@ def benchmark(
         InputError: something of this cannot be used; searches that have ended are kept.
     """
     check_there(table)
-    configs = _configs(methods, seeds, settings)
-    runs = _claim(Path(out), configs, resume)
-    ended = [_search(run, config, listeners) for run, config in zip(runs, configs, strict=True)]
+    configs, out = _configs(methods, seeds, settings), Path(out)
+    with Claim(out, lambda: _check(out, configs, resume)):
+        ended = [_search(_run(out, config), config, listeners) for config in configs]
 
-    accuracies = load_table(table)
-    result = {
-        "methods": {
-            method: _summary([one for one in ended if one.method == method], accuracies)
-            for method in dict.fromkeys(methods)
-        },
-        "optimum": accuracies.best(),
-        "random_mean": accuracies.mean(),
-        "settings": dict(settings),
-    }
-    whole = Run(Path(out))
-    whole.write_json("bench.json", result)
-    save_plot(draw(ended, accuracies), whole.path, "bench")
-    return result
+        accuracies = load_table(table)
+        result = {
+            "methods": {
+                method: _summary([one for one in ended if one.method == method], accuracies)
+                for method in dict.fromkeys(methods)
+            },
+            "optimum": accuracies.best(),
+            "random_mean": accuracies.mean(),
+            "settings": dict(settings),
+        }
+        write_whole(out / "bench.json", to_json(result))
+        save_plot(draw(ended, accuracies), out, "bench")
+        return result
 
 
 def _configs(methods: Sequence[str], seeds: Iterable[int], settings: Mapping[str, Any]) -> list[SearchConfig]:
@@ -141,18 +156,23 @@ def _configs(methods: Sequence[str], seeds: Iterable[int], settings: Mapping[str
     ]
 
 
-def _claim(out: Path, configs: Sequence[SearchConfig], resume: bool) -> list[Run]:
-    """Find the directory of each search; what is there already must be the same search."""
+def _run(out: Path, config: SearchConfig) -> Run:
+    """Return where the run of a search is."""
+    return Run(out / f"{config.method}-{config.seed}")
+
+
+def _check(out: Path, configs: Sequence[SearchConfig], resume: bool) -> None:
+    """Refuse a directory that holds anything else; what it holds of each search must be the same search."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: choose another --out")
-    if not resume and out.is_dir() and any(out.iterdir()):
+    if not resume and out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out, or keep what it holds by --resume")
-    runs = []
     for config in configs:
-        path = out / f"{config.method}-{config.seed}"
-        there = Run.find(path) is not None
-        runs.append(Run.claim(path, "search", config.data, config.model_dump(mode="json"), resume=there))
-    return runs
+        run = _run(out, config)
+        if Run.find(run.path) is None:
+            run.check_free()
+        elif Run.open(run.path, "search").check_settings(config):
+            raise InputError(f"{run.path} was started with another learning rate: resume it as it was")
 
 
 def _search(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Listener]]) -> Ended:
@@ -166,15 +186,24 @@ def _search(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Lis
                 raise InputError(
                     f"the search in {run.path} was killed, perhaps for lack of memory: see to it, then --resume"
                 ) from None
+            except BaseException:
+                for search in active_children():
+                    search.terminate()  # else the pool would wait for its end
+                raise
     return ended
 
 
 def _measured(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Listener]]) -> Ended:
     """Search, in this process alone, and keep its peak memory beside the result. It ends where its parent is killed."""
+    import torch
+
+    from entrannas.runtime import peak_memory
+
     Thread(target=_end_with_parent, daemon=True).start()
-    search(config, run.path, resume=Run.find(run.path) is not None, listeners=listeners())
+    entrannas.searching.search(config, run.path, resume=Run.find(run.path) is not None, listeners=listeners())
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
-    run.write_json(_PEAK, {"peak_memory_bytes": peak_memory(device)})
+    with Claim(run.path):
+        run.write_json(_PEAK, {"peak_memory_bytes": peak_memory(device)})
     ended = Ended.read(run)
     assert ended is not None
     return ended
@@ -207,11 +236,14 @@ def _accuracies(genotypes: Sequence[Genotype], table: Table) -> dict[str, dict[s
     return accuracies
 
 
-def draw(searches: Sequence[Ended], table: Table) -> Figure:
+def draw(searches: Sequence[Ended], table: Table) -> "Figure":
     """Draw the CIFAR-10 accuracy of what is derived over the epochs: a colour a method, a line a seed.
 
     Where a search has held trials, its line goes on to what they found.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.subplots()
     colours = {method: f"C{i}" for i, method in enumerate(dict.fromkeys(one.method for one in searches))}

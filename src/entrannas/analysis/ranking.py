@@ -13,6 +13,7 @@ from entrannas.analysis.nasbench201 import SPACE, Table, check_there, load_table
 from entrannas.architecture import SPACES, CellGenotype, Genotype, load_genotype, save_plot
 from entrannas.data import plain_batches
 from entrannas.errors import InputError
+from entrannas.files import to_json, write_whole
 from entrannas.runs import Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory, generator
 from entrannas.searching import halves
@@ -66,6 +67,8 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     genotypes = sample(accuracies, samples, seed)
 
     opened = Searched.load(searched, config, device)
+    if change := searched.seen().change_to(opened.data.seen()):
+        raise InputError(f"the images have changed since {run} was searched ({change}), and with them their halves")
     images, normalisation = opened.data.images, opened.data.normalisation
     weights_half, alpha_half = halves(images.labels, config.seed)
     for_statistics = list(plain_batches(images, weights_half[:_FOR_STATISTICS], _BATCH, normalisation))
@@ -86,7 +89,7 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
         supernet_accuracies=tuple(measured),
         table_accuracies=tuple(trained),
     )
-    searched.write_json("rank.json", result.json())
+    write_whole(searched.path / "rank.json", to_json(result.json()))
     save_plot(draw(result, config.method), searched.path, "rank")
     return result
 

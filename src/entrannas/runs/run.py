@@ -1,38 +1,59 @@
 """A run directory: what a search or a training leaves, and what it needs to go on after it was killed.
 
-    config.json             the resolved configuration
-    run.json                the command, versions, device, and what was learned of the data
+    run.json                the command, versions, device, what was learned of the data, and the digests of the others
+    config.json             the resolved configuration; what has it is a run
     metrics.jsonl           a line an epoch
-    genotype.json           rewritten whole at every epoch of a search
-    trials.json             the trials of a search that have ended, rewritten whole at every one
-    checkpoint.safetensors  everything that the next epoch needs, rewritten whole at every epoch
+    images.safetensors      which images are learned from, and which are held out
+    genotype.json           rewritten at every epoch of a search
+    trials.json             the trials of a search that have ended, rewritten at every one
+    checkpoint.safetensors  everything that the next epoch needs, rewritten at every epoch
     result.json             once the run has ended
 
 Tensors are safetensors and everything else is JSON, so that nothing that is loaded can run code. Files are written
-whole or not at all.
+whole or not at all, and are used only while they are what the run wrote. Who writes holds a `Claim` on the directory;
+who reads needs none, and may do so while the run goes on.
 """
 
 import json
 import os
-import platform
-import time
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from pydantic import ValidationError
-from safetensors.torch import save
-from torch import Tensor
+from pydantic import TypeAdapter
 
+from entrannas.architecture import Genotype, load_genotype
 from entrannas.data import DataSummary
-from entrannas.errors import InputError, explain
-from entrannas.files import unwritable, write_whole
-from entrannas.runs.checkpoints import load_tensors
+from entrannas.errors import InputError
+from entrannas.files import read_whole, to_json, write_whole
+from entrannas.runs.claim import LOCK, Claim
+from entrannas.runs.configuration import Configuration
+from entrannas.runs.records import About, Change, Epoch, Record, damaged, digest_of, file_digest, parse
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entrannas.data import Seen
+
+ABOUT = "run.json"
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+GENOTYPE = "genotype.json"
+RESULT = "result.json"
+IMAGES = "images.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+
+RATES = "weights_lr", "weights_lr_end", "alpha_lr", "beta_lr", "lr"
+"""The settings that may be others when a run is taken up again."""
+
+_MOST = 2**26  # bytes
+_PART = re.compile(r"\..*\.part")  # what `write_whole` leaves when it is killed
+
+Settings = TypeVar("Settings", bound=Configuration)
+Read = TypeVar("Read", bound=Record)
+Line = TypeVar("Line", bound=Epoch)
 
 
 @dataclass(frozen=True)
@@ -42,100 +63,192 @@ class Run:
     path: Path
 
     @classmethod
-    def claim(cls, path: str | Path | None, command: str, data: str, config: Mapping[str, Any], resume: bool) -> "Run":
-        """Find the directory for a run of `command`, search or train; nothing is written yet.
+    def claim(cls, path: str | Path | None, command: str, config: Configuration, resume: bool) -> Claim:
+        """Claim the directory for a run of `command`, search or train.
 
         Args:
             path: the directory; None for a new one in `runs/`.
             command: search or train.
-            data: names a new directory.
-            config: the resolved configuration.
+            config: the settings.
             resume: the run is there already and is to be gone on with.
 
         Raises:
-            InputError: the directory holds something else than what is to be resumed.
+            InputError: the directory is in use, or holds something else than what is to be resumed.
         """
         if path is None:
-            name = f"{command}-{Path(data).name}-{time.strftime('%Y%m%d-%H%M%S')}"
-            path = Path("runs") / name
-        path = Path(path)
+            return Claim.new(f"{command}-{Path(config.data).name}")
+        run = cls(Path(path))
         if resume:
-            run = cls.open(path, command)
-            run._check_config(config)
-            return run
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file: choose another --out")
-        if path.is_dir() and any(path.iterdir()):
-            what = "holds another run" if (path / "config.json").exists() else "is not empty"
-            raise InputError(f"{path} {what}: choose another --out, or go on with a run by --resume")
-        return cls(path)
+            return Claim(run.path, lambda: cls.open(run.path, command, resume=True).check_settings(config))
+        return Claim(run.path, run.check_free)
 
     @classmethod
     def find(cls, path: str | Path) -> "Run | None":
-        """Return the run in a directory, if there is one."""
-        return cls(Path(path)) if os.path.isfile(os.path.join(path, "config.json")) else None
+        """Return the run in a directory, if there is one that has begun.
+
+        Raises:
+            InputError: its `config.json` is lost.
+        """
+        there = [name for name in (CONFIG, ABOUT) if os.path.lexists(os.path.join(path, name))]
+        if not there:
+            return None
+        run = cls(Path(path))
+        return run if CONFIG in there or run.sound(CONFIG) else None
 
     @classmethod
-    def open(cls, path: Path, command: str | None = None) -> "Run":
-        """Open a run, of `command` if given.
+    def open(cls, path: Path, command: str | None = None, resume: bool = False) -> "Run":
+        """Open a run, of `command` if given, to read it or to go on with it.
 
         Raises:
             InputError: no run, or another command's.
         """
         run = cls.find(path)
         if run is None:
-            raise InputError(f"no run in {path}")
+            if os.path.lexists(path / ABOUT):
+                raise InputError(f"no run in {path}: it was stopped before it began, start it without --resume")
+            raise InputError(f"no run in {path}" + (": start one without --resume" if resume else ""))
         if command not in (None, run.command):
-            advice = f": train it first, entrannas train {path}" if run.command == "search" else ""
-            raise InputError(f"{path} is the run of a {run.command}, not of a {command}{advice}")
+            raise InputError(f"{path} is the run of a {run.command}, not of a {command}{run._use(resume)}")
         return run
+
+    def _use(self, resume: bool) -> str:
+        """Say what can be done with the run instead of what was wanted."""
+        if resume:
+            arguments = "search" if self.command == "search" else f"{self.command} GENOTYPE"
+            return f": go on with it by entrannas {arguments} --out {self.path} --resume, or choose another --out"
+        return f": train it first, entrannas train {self.path}" if self.command == "search" else ""
+
+    def check_free(self) -> None:
+        """Refuse a directory that holds anything but what a start leaves that was stopped before the run began.
+
+        Raises:
+            InputError: it does, or is no directory.
+        """
+        try:
+            names = {name for name in os.listdir(self.path) if name != LOCK and not _PART.fullmatch(name)}
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            raise InputError(f"{self.path} is a file: choose another --out") from None
+        except OSError as error:
+            raise InputError(f"cannot read {self.path}: {error.strerror}") from None
+        if names and not self._stopped_early(names):
+            what = "holds another run" if Run.find(self.path) else "is not empty"
+            raise InputError(f"{self.path} {what}: choose another --out, or go on with a run by --resume")
+
+    def _stopped_early(self, names: set[str]) -> bool:
+        """Tell whether files are those of a start that was stopped before `config.json` was there."""
+        try:
+            digests = self.about().digests if ABOUT in names else {}
+        except InputError:
+            return False
+        return names <= {ABOUT, *digests} - {CONFIG} and None in digests.get(CONFIG, (None,))
 
     @property
     def command(self) -> str:
         """The command that made the run: search or train."""
-        return str(self.read_json("run.json").get("command"))
+        return self.about().command
 
-    def _check_config(self, config: Mapping[str, Any]) -> None:
-        """Refuse another configuration than the run's, naming the first setting that differs."""
-        there = self.read_json("config.json")
-        here = json.loads(json.dumps(config))
-        for name in sorted(there.keys() | here.keys()):
-            if there.get(name) != here.get(name):
-                raise InputError(
-                    f"{self.path} was started with {name} {json.dumps(there.get(name))}, "
-                    f"not {json.dumps(here.get(name))}: resume it as it was, or start anew with another --out"
-                )
+    def check_settings(self, config: Configuration) -> dict[str, tuple[float | None, float | None]]:
+        """Compare settings with the run's, and return the learning rates that differ: the run's, and the new one.
 
-    def begin(self, command: str, config: Mapping[str, Any], device: torch.device, data: DataSummary) -> None:
-        """Make the directory and write config.json and run.json into it.
+        The data may be elsewhere now: that its images are the same is known by their digests.
 
         Raises:
-            InputError: the run is resumed with data that have changed.
+            InputError: another setting differs, or one does of a run that has ended.
         """
-        if (self.path / "run.json").exists():
-            before = self.data()
-            for name in DataSummary.model_fields:
-                if getattr(before, name) != getattr(data, name):
-                    raise InputError(
-                        f"the data have changed since {self.path} was started ({name}): start anew with another --out"
-                    )
-        about = {
-            "command": command,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-            "threads": torch.get_num_threads(),
-            "versions": {name: version(name) for name in ("entrannas", "torch", "lightning-fabric")}
-            | {"python": platform.python_version()},
-            "data": data.model_dump(mode="json"),
-        }
-        self.write_json("run.json", about)
-        self.write_json("config.json", config)  # last: what has it is a run
+        there, here = (one.model_dump(mode="json") for one in (self.config(type(config)), config))
+        differ = [name for name in here if there[name] != here[name] and name != "data"]
+        for name in differ:
+            if name not in RATES or (self.path / RESULT).exists():
+                raise InputError(
+                    f"{self.path} was started with {name} {json.dumps(there[name])}, "
+                    f"not {json.dumps(here[name])}: resume it as it was, or start anew with another --out"
+                )
+        return {name: (there[name], here[name]) for name in differ}
+
+    def begin(self, about: About, config: Configuration, files: Mapping[str, bytes]) -> None:
+        """Write what the run begins with; `config.json` comes last, since what has it is a run.
+
+        Args:
+            about: what the run is.
+            config: its settings.
+            files: the content of other files, by name.
+        """
+        if (self.path / ABOUT).exists():  # what a start left that was stopped
+            for name in self.about().digests:
+                (self.path / name).unlink(missing_ok=True)
+        write_whole(self.path / ABOUT, about.sealed())
+        for name, content in files.items():
+            self.write(name, content)
+        self.write_json(CONFIG, config.model_dump(mode="json"))
+
+    def go_on(self, about: About, config: Configuration, epoch: int) -> tuple[Change, ...]:
+        """Take the run up again before an epoch; metrics of later ones are forgotten.
+
+        Returns:
+            The learning rates that are others from now on.
+
+        Raises:
+            InputError: the data have changed, or other settings than learning rates.
+        """
+        before = self.about()
+        for name in DataSummary.model_fields:
+            if getattr(before.data, name) != getattr(about.data, name):
+                raise InputError(
+                    f"the data have changed since {self.path} was started ({name}): start anew with another --out"
+                )
+        rates = self.check_settings(config)
+        changes = tuple(Change(epoch=epoch, setting=name, before=a, after=b) for name, (a, b) in rates.items())
+        # A change that was noted, but had not come into force when the run was killed, is noted no longer.
+        there = self.config(type(config))
+        kept = tuple(one for one in before.changes if one.epoch < epoch or getattr(there, one.setting) == one.after)
+        about = about.model_copy(update={"changes": kept + changes, "digests": before.digests})
+        write_whole(self.path / ABOUT, about.sealed())
+        if there != config:
+            self.write_json(CONFIG, config.model_dump(mode="json"))
+        lines = self._lines()
+        if len(lines) > epoch:
+            self.write(METRICS, b"".join(lines[:epoch]))
+        return changes
+
+    def about(self) -> About:
+        """Return what `run.json` holds.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        path = self.path / ABOUT
+        try:
+            return About.unsealed(path, read_whole(path, _MOST))
+        except FileNotFoundError:
+            raise _lost(path) from None
+
+    def config(self, kind: type[Settings]) -> Settings:
+        """Return the run's settings. None may be missing, since defaults are not the same for ever.
+
+        Raises:
+            InputError: they are missing, damaged, or none of that kind.
+        """
+        path = self._needed(CONFIG)
+        try:  # not by pydantic's parser, which takes no names of folders that are not UTF-8
+            stored = dict(json.loads(read_whole(path, _MOST)))
+        except (ValueError, TypeError, RecursionError):
+            raise damaged(path, "it is no whole JSON") from None
+        for name in kind.model_fields:
+            if name not in stored:
+                raise damaged(path, f"it lacks {name}")
+        return kind.resolve(stored, dict.fromkeys(stored, str(path)))
 
     def data(self) -> DataSummary:
         """Return what the run has learned of its data."""
-        try:
-            return DataSummary.model_validate(self.read_json("run.json").get("data"))
-        except ValidationError as error:
-            raise InputError(f"{self.path / 'run.json'} is damaged: {explain(error)}") from None
+        return self.about().data
+
+    def seen(self) -> "Seen":
+        """Return which images the run has learned from, and which it has held out."""
+        from entrannas.data import Seen
+
+        return Seen.from_tensors(self.load_tensors(IMAGES)[1])
 
     def check_classes(self, classes: tuple[str, ...], data: str | None) -> None:
         """Refuse images of other classes than the run's.
@@ -150,73 +263,123 @@ class Run:
                 f"instead of {', '.join(learned)}"
             )
 
-    def read_json(self, name: str) -> dict[str, Any]:
+    def genotype(self) -> Genotype:
+        """Return the run's architecture.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        return load_genotype(self._needed(GENOTYPE))
+
+    def metrics(self, kind: type[Line]) -> list[Line]:
+        """Return the lines of `metrics.jsonl`.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        path, adapter = self.path / METRICS, TypeAdapter(kind)
+        lines = [parse(path, line, adapter) for line in self._lines()]
+        if [line.epoch for line in lines] != list(range(len(lines))):
+            raise damaged(path, "epochs are missing from it")
+        return lines
+
+    def _lines(self) -> list[bytes]:
+        path = self.sound(METRICS)
+        return read_whole(path, _MOST).splitlines(keepends=True) if path else []
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Add a line to `metrics.jsonl`."""
+        self.write(METRICS, b"".join([*self._lines(), json.dumps(metrics).encode(), b"\n"]))
+
+    def read(self, name: str, kind: type[Read]) -> Read:
         """Read one of the run's JSON files.
 
         Raises:
             InputError: it is missing or damaged.
         """
-        path = self.path / name
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(value, dict):
-                raise ValueError("expected an object")
-            return value
-        except FileNotFoundError:
-            raise InputError(f"{path} is missing: the run is not complete") from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {path}: {error}") from None
+        path = self._needed(name)
+        return parse(path, read_whole(path, _MOST), TypeAdapter(kind))
 
-    def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file whole."""
-        self.write(name, (json.dumps(value, indent=2) + "\n").encode())
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file whole, see `write_whole`."""
-        write_whole(self.path / name, content)
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl; a last line that a kill cut short is left out.
+    def sound(self, name: str) -> Path | None:
+        """Return the path of a file of the run which is what the run wrote; None where it has not written it yet.
 
         Raises:
-            InputError: another line is damaged.
+            InputError: it is damaged or lost.
         """
-        path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise InputError(f"{path} is damaged: {error}") from None
+        path = self.path / name
+        about = self.about()
+        while (there := file_digest(path)) not in about.digests.get(name, (None,)):
+            before, about = about, self.about()
+            if about == before:  # else the run goes on, and has written the file since
+                raise damaged(path) if there else _lost(path)
+        return path if there else None
 
-    def log(self, metrics: Mapping[str, Any]) -> None:
-        """Append a line to metrics.jsonl."""
-        path = self.path / "metrics.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(metrics) + "\n")
-        except OSError as error:
-            raise unwritable(path, error) from None
+    def _needed(self, name: str) -> Path:
+        path = self.sound(name)
+        if path is None:
+            raise InputError(f"{self.path / name} is missing: the run is not complete")
+        return path
 
-    def save_tensors(self, name: str, tensors: Mapping[str, Tensor], notes: dict[str, str] | None = None) -> None:
-        """Write tensors, with notes, as a safetensors file."""
-        self.write(name, save({key: tensor.contiguous() for key, tensor in tensors.items()}, notes))
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the run whole, so that whatever a kill leaves is accepted by `sound`, and nothing else is.
 
-    def save_checkpoint(self, epoch: int, state: Mapping[str, Tensor]) -> None:
+        Two files cannot be replaced at once. So `run.json` comes first, with two digests of the file: that of what is
+        there, None if there is nothing, and that of what is to be there. Then the file is replaced. A kill in between
+        leaves the old file, which is the first of the two. Which of them is there is settled by the next write of any
+        file: only that remains accepted.
+        """
+        about = self.about()
+        accepted = {other: self._settled(other, digests) for other, digests in about.digests.items()}
+        accepted[name] = tuple(dict.fromkeys((*accepted.get(name, (None,))[-1:], digest_of(content))))
+        write_whole(self.path / ABOUT, about.model_copy(update={"digests": accepted}).sealed())
+        write_whole(self.path / name, content)
+
+    def _settled(self, name: str, digests: tuple[str | None, ...]) -> tuple[str | None, ...]:
+        if len(digests) == 1:
+            return digests
+        there = file_digest(self.path / name)
+        return (there,) if there in digests else digests
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run, see `write`."""
+        self.write(name, to_json(value))
+
+    def save_tensors(self, name: str, tensors: Mapping[str, "Tensor"], notes: dict[str, str] | None = None) -> None:
+        """Write tensors, with notes, as a safetensors file, see `write`."""
+        from entrannas.runs.checkpoints import tensors_file
+
+        self.write(name, tensors_file(tensors, notes))
+
+    def load_tensors(self, name: str) -> tuple[dict[str, str], dict[str, "Tensor"]]:
+        """Load a safetensors file of the run: its notes and its tensors, on the CPU.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        from entrannas.runs.checkpoints import load_tensors
+
+        return load_tensors(self._needed(name))
+
+    def save_checkpoint(self, epoch: int, state: Mapping[str, "Tensor"]) -> None:
         """Write the checkpoint of the epochs before `epoch`."""
         self.save_tensors(CHECKPOINT, state, {"epoch": str(epoch)})
 
-    def load_checkpoint(self) -> tuple[int, dict[str, Tensor]]:
-        """Return the epoch to go on with and the state, (0, {}) where no epoch has ended; forget later metrics.
+    def load_checkpoint(self) -> tuple[int, dict[str, "Tensor"]]:
+        """Return the epoch to go on with and the state, (0, {}) where no epoch has ended.
 
         Raises:
-            InputError: the checkpoint is damaged.
+            InputError: the checkpoint is damaged, or the metrics of an epoch before it are lost.
         """
-        epoch, state = 0, dict[str, Tensor]()
-        if (self.path / CHECKPOINT).exists():
-            notes, state = load_tensors(self.path / CHECKPOINT)
-            if not notes.get("epoch", "").isdecimal():
-                raise InputError(f"{self.path / CHECKPOINT} is no checkpoint of a run: it names no epoch")
-            epoch = int(notes["epoch"])
-        kept = [line for line in self.metrics() if line["epoch"] < epoch]
-        self.write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+        if self.sound(CHECKPOINT) is None:
+            return 0, {}
+        notes, state = self.load_tensors(CHECKPOINT)
+        if not notes.get("epoch", "").isdecimal():
+            raise damaged(self.path / CHECKPOINT, "it names no epoch")
+        epoch = int(notes["epoch"])
+        if len(self.metrics(Epoch)) < epoch:
+            raise damaged(self.path / METRICS, "epochs are missing from it")
         return epoch, state
+
+
+def _lost(path: Path) -> InputError:
+    return InputError(f"{path} is missing: put a copy back, or start anew with another --out")

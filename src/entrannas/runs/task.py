@@ -9,22 +9,27 @@ return task.finish(result)
 """
 
 import json
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from torch import Tensor
+import torch
 
 from entrannas.architecture import Genotype
-from entrannas.data import load_training_data
+from entrannas.data import Seen, load_training_data
+from entrannas.errors import InputError
 from entrannas.kernels import c
+from entrannas.runs.checkpoints import Learner, not_finite, take_up, tensors_file
 from entrannas.runs.configuration import Configuration
 from entrannas.runs.events import EpochEnded, Event, Events, Listener, Stepped
-from entrannas.runs.run import Run
-from entrannas.runtime import LEARN_WITH_LESS, enough_memory, start
+from entrannas.runs.records import About, Change
+from entrannas.runs.run import CHECKPOINT, IMAGES, RESULT, Run
+from entrannas.runtime import LEARN_WITH_LESS, diverged, enough_memory, start
 
 
 @dataclass(frozen=True)
@@ -50,16 +55,6 @@ def _json(value: Any) -> Any:
 Found = TypeVar("Found", bound=Result)
 
 
-class Learner(Protocol):
-    """What learns in a run: all that the next step depends on can be taken from it and put back."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Return these tensors by name."""
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to a state."""
-
-
 class Task:
     """A run under way.
 
@@ -79,8 +74,9 @@ class Task:
         out: str | Path | None,
         resume: bool,
         listeners: Sequence[Listener],
+        behind: str | Path | None = None,
     ) -> None:
-        """Claim the run directory, start the device and load the data; nothing is written yet.
+        """Claim the run directory, start the device and load the data. Where that fails, nothing is left of it.
 
         Args:
             name: what it is called, such as `training`.
@@ -89,18 +85,34 @@ class Task:
             out: the run directory; by default a new one in `runs/`.
             resume: go on with the run in `out`.
             listeners: are told of what happens, after `metrics.jsonl`.
+            behind: the run of whose result this one makes use: what it learned from is not tested on.
 
         Raises:
             InputError: the run directory, the device or the data cannot be used.
         """
         self.began = time.monotonic()
         self.name, self.command, self.config = name, command, config
-        self.settings = config.model_dump(mode="json")
-        self.run = Run.claim(out, command, config.data, self.settings, resume)
+        self.resumed = resume
+        self._claim = Run.claim(out, command, config, resume)
+        self.run = Run(self._claim.path)
         self.events = Events([self._keep, *listeners])
-        self.fabric = start(config.device, config.precision)
-        self.data = load_training_data(config.data, config.subset, config.image_size, config.seed, self.fabric.device)
-        self._memory = enough_memory(self.settings["batch_size"], LEARN_WITH_LESS)
+        try:
+            self.fabric = start(config.device, config.precision)
+            known = self.run if resume else Run.find(behind) if behind is not None else None
+            seen = known.seen() if known is not None else None
+            self.data = load_training_data(config.data_settings(), self.fabric.device, seen)
+            self._check_images(seen if resume else None)
+            self._memory = enough_memory(config.model_dump()["batch_size"], LEARN_WITH_LESS)
+        except BaseException:
+            self._claim.release()
+            raise
+
+    def _check_images(self, before: Seen | None) -> None:
+        """Refuse to go on with a run on other images."""
+        if before is not None and (change := before.change_to(self.data.seen())):
+            raise InputError(
+                f"the images have changed since {self.run.path} was started ({change}): start anew with another --out"
+            )
 
     def __enter__(self) -> Self:
         """Enter the work; where its memory does not suffice, one line says so."""
@@ -110,25 +122,52 @@ class Task:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        """Leave it."""
-        return self._memory.__exit__(kind, error, traceback)
+        """Leave it, and the directory to others."""
+        try:
+            return self._memory.__exit__(kind, error, traceback)
+        finally:
+            self._claim.release()
 
-    def begin(self, learner: Learner) -> None:
+    def begin(self, learner: Learner, files: Mapping[str, bytes] | None = None) -> None:
         """Write what the run is, or take it up again after its last whole epoch, and say so.
+
+        Args:
+            learner: what learns; a resumed one is put where it was.
+            files: what a new run holds from its beginning, by name.
 
         Raises:
             InputError: the run is resumed with data that have changed, or from a damaged checkpoint.
         """
-        self.learner = learner
-        self.run.begin(self.command, self.settings, self.fabric.device, self.data.summary())
-        self.first_epoch, state = self.run.load_checkpoint()
-        if state:
-            learner.load_state(state)
+        self.learner, self.first_epoch = learner, 0
+        changes: tuple[Change, ...] = ()
+        if self.resumed:
+            self.first_epoch, state = self.run.load_checkpoint()
+            if self.first_epoch:
+                take_up(learner, state, self.run.path / CHECKPOINT)
+            changes = self.run.go_on(self._about(), self.config, self.first_epoch)
+        else:
+            images = {IMAGES: tensors_file(self.data.seen().tensors())}
+            self.run.begin(self._about(), self.config, images | dict(files or {}))
         self.events.tell(f"{self.name} in {self.run.path}")
+        for change in changes:
+            self.events.tell(f"{change.setting} {change.after} from epoch {change.epoch + 1} on, not {change.before}")
         if c.missing(self.fabric.device):
             self.events.tell(c.MISSING)
-        if note := self.config.preset_note():
-            self.events.tell(note)
+        for note in (*self.data.notes, self.config.preset_note()):
+            if note:
+                self.events.tell(note)
+
+    def _about(self) -> About:
+        """Return what the run is, on this machine."""
+        device = self.fabric.device
+        libraries = {name: version(name) for name in ("entrannas", "torch", "lightning-fabric")}
+        return About(
+            command=self.command,
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+            threads=torch.get_num_threads(),
+            versions=libraries | {"python": platform.python_version()},
+            data=self.data.summary(),
+        )
 
     def epochs(self, epochs: int, steps: int) -> Iterator[int]:
         """Yield the epochs that are left, of so many steps each."""
@@ -141,13 +180,20 @@ class Task:
         self.events.say(Stepped())
 
     def end_epoch(self, epoch: int, metrics: Mapping[str, Any]) -> None:
-        """Say what an epoch brought, and write the checkpoint from which the next one can go on."""
+        """Say what an epoch brought, and write the checkpoint from which the next one can go on.
+
+        Raises:
+            InputError: what learns has diverged; the last checkpoint stays.
+        """
+        state = self.learner.state()
+        if not_finite(state):
+            raise diverged("what was learned is")
         self.events.say(EpochEnded(metrics))
-        self.run.save_checkpoint(epoch + 1, self.learner.state())
+        self.run.save_checkpoint(epoch + 1, state)
 
     def finish(self, result: Found) -> Found:
         """Write the result, and return it."""
-        self.run.write_json("result.json", result.json())
+        self.run.write_json(RESULT, result.json())
         return result
 
     def _keep(self, event: Event) -> None:

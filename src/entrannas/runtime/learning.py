@@ -56,6 +56,12 @@ def accuracy(fabric: "Fabric", network: nn.Module, batches: Iterable[tuple[Tenso
     return correct / total
 
 
+def diverged(what: str) -> InputError:
+    """Say that learning has led nowhere, and what to do."""
+    advice = "choose a lower learning rate; with it, --resume goes on after the last whole epoch"
+    return InputError(f"{what} not finite any more: {advice}")
+
+
 class Tally:
     """Sums loss and correct predictions on the device, so that no step waits for it."""
 
@@ -79,5 +85,5 @@ class Tally:
         assert self.sums is not None, "an epoch has at least one step"
         loss, correct = self.sums.tolist()
         if not math.isfinite(loss):
-            raise InputError("the loss is not finite any more: choose a lower learning rate")
+            raise diverged("the loss is")
         return loss / self.count, correct / self.count

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from entrannas.architecture import Connection, Genotype, save_pictures
 from entrannas.data import Augmentation, TrainingData, balanced_order, training_batches
-from entrannas.networks import Size, build_network, cost
+from entrannas.networks import Size, target_cost
 from entrannas.runs import Configuration, Listener, Result, Task
 from entrannas.runtime import Replay, Tally, cosine, enough_memory, generator, peak_memory, seed_of, set_lr
 from entrannas.searching.configuration import SearchConfig, method_of, space_of
+from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
@@ -67,7 +68,8 @@ def search(
     with Task("search", "search", config, out, resume, listeners) as task:
         searcher = build_searcher(task.fabric, config, task.data, Replay(say=task.events.tell))
         task.begin(searcher)
-        before = sum(line["seconds"] for line in [*task.run.metrics(), *held_trials(task.run)])
+        before = sum(line.seconds for line in task.run.metrics(SearchEpoch))
+        before += sum(trial.seconds for trial in held_trials(task.run))
         split = halves(task.data.images.labels, config.seed)
         epochs = config.epochs if config.engines else 0  # without an Engine-cell, nothing can be learned
         for epoch in task.epochs(epochs, len(split[0]) // config.batch_size):
@@ -87,19 +89,17 @@ def search(
 
 def _result(task: Task, config: SearchConfig, genotype: Genotype, seconds: float) -> SearchResult:
     """Sum up what has been found, with the cost of the network that a training makes of it by default."""
-    history = task.run.metrics()
-    last = history[-1] if history else {}
-    learned = [line["alpha_accuracy"] for line in history if line["alpha_accuracy"] is not None]
-    shape = task.data.images.shape
-    size = *target_size(config.data, config.stem), config.stem
-    network = build_network(genotype, len(task.data.classes), *size, in_channels=shape[0])
+    history = task.run.metrics(SearchEpoch)
+    learned = [line.alpha_accuracy for line in history if line.alpha_accuracy is not None]
+    channels, height, width = task.data.images.shape
+    size = Size(*target_size(config.data, config.stem), len(task.data.classes), channels, config.stem)
     return SearchResult(
         run=task.run.path,
         genotype=genotype,
         seconds=seconds,
-        weights_accuracy=last.get("weights_accuracy"),
+        weights_accuracy=history[-1].weights_accuracy if history else None,
         alpha_accuracy=learned[-1] if learned else None,
-        **asdict(cost(network, shape)),
+        **asdict(target_cost(genotype, size, (height, width))),
     )
 
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
-from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
-from entrannas.runtime import Replay, descend, generator, gradients_by
+from entrannas.runs import load_module_state, load_optimizer_state, module_state, not_finite, optimizer_state
+from entrannas.runtime import Replay, descend, diverged, generator, gradients_by
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import entropy, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
@@ -117,8 +117,15 @@ class Searcher:
 
     @torch.no_grad()
     def derive(self) -> Genotype:
-        """Derive the architecture from alpha and beta as they are now; every step begins with it."""
-        return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
+        """Derive the architecture from alpha and beta as they are now; every step begins with it.
+
+        Raises:
+            InputError: they have diverged.
+        """
+        p = self.relax()
+        if not_finite(p):
+            raise diverged("the connections' weights are")
+        return Genotype(**{kind: self.method.derivation(x, self.space) for kind, x in p.items()})
 
     def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
         """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""

@@ -22,6 +22,7 @@ from entrannas.architecture import NONE, CellGenotype, Connection, Genotype, Sea
 from entrannas.data import Augmentation, TrainingData, plain_batches, training_batches
 from entrannas.runs import Events, Run, TrialEnded
 from entrannas.runtime import Replay, accuracy, cosine, generator, seed_of
+from entrannas.searching.records import HeldTrial, HeldTrials
 from entrannas.training import TrainConfig, Trainer
 
 if TYPE_CHECKING:
@@ -69,10 +70,9 @@ def _swapped(cell: CellGenotype, node: int, old: Connection, new: Connection, sp
     return replace(cell, nodes=tuple(nodes))
 
 
-def held_trials(run: Run) -> list[dict[str, Any]]:
-    """Return the trials of a run that have ended: genotype, steps, accuracy, seconds."""
-    trials: list[dict[str, Any]] = run.read_json(TRIALS).get("trials", []) if (run.path / TRIALS).exists() else []
-    return trials
+def held_trials(run: Run) -> list[HeldTrial]:
+    """Return the trials of a run that have ended."""
+    return list(run.read(TRIALS, HeldTrials).trials) if run.sound(TRIALS) else []
 
 
 def compete(
@@ -91,7 +91,7 @@ def compete(
         events: where it is said what happens.
     """
     held = held_trials(run)
-    accuracies = {(line["genotype"], line["steps"]): line["accuracy"] for line in held}
+    accuracies = {(one.genotype, one.steps): one.accuracy for one in held}
     for factor in _ROUNDS:
         if len(candidates) == 1:
             break
@@ -102,9 +102,9 @@ def compete(
                 began, text = time.monotonic(), genotype.to_text()
                 accuracies[text, steps * factor] = reached = trial(genotype, steps * factor)
                 seconds = time.monotonic() - began
-                held.append({"genotype": text, "steps": steps * factor, "accuracy": reached, "seconds": seconds})
-                run.write_json(TRIALS, {"trials": held})
-                events.say(TrialEnded(held[-1]))
+                held.append(HeldTrial(genotype=text, steps=steps * factor, accuracy=reached, seconds=seconds))
+                run.write_json(TRIALS, HeldTrials(trials=tuple(held)).model_dump(mode="json"))
+                events.say(TrialEnded(held[-1].model_dump()))
         ranked = sorted(candidates, key=lambda genotype: -accuracies[genotype.to_text(), steps * factor])
         candidates = ranked[: ceil(len(ranked) / _KEPT)]
     return candidates[0]

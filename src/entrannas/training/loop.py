@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from entrannas.architecture import Genotype, load_genotype
-from entrannas.data import Augmentation, load_images, open_source, training_batches
+from entrannas.architecture import Genotype
+from entrannas.data import Augmentation, training_batches
 from entrannas.errors import InputError
-from entrannas.runs import Listener, Task, module_state
+from entrannas.runs import GENOTYPE, Listener, Task, module_state
 from entrannas.runtime import Replay, cosine, generator, peak_memory, seed_of
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import WEIGHTS, TrainResult, run_test
@@ -24,6 +24,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     listeners: Sequence[Listener] = (),
+    behind: str | Path | None = None,
 ) -> TrainResult:
     """Train the network of a genotype from scratch, test it once at the end, and leave a run directory.
 
@@ -33,25 +34,25 @@ def train(
         out: the run directory; by default a new one in `runs/`.
         resume: go on with the run in `out` after its last whole epoch, to the same bytes as if it had never stopped.
         listeners: are told of what happens, see `runs.events`.
+        behind: the run that the genotype comes from: what it held out is held out again, and what it learned from is
+            not tested on.
 
     Raises:
         InputError: the genotype, the data, the device or the run directory cannot be used, or memory does not suffice;
             nothing is overwritten.
     """
-    with Task("training", "train", config, out, resume, listeners) as task:
-        if resume and load_genotype(task.run.path) != genotype:
+    with Task("training", "train", config, out, resume, listeners, behind) as task:
+        if resume and task.run.genotype() != genotype:
             raise InputError(f"{task.run.path} was started with another genotype: start anew with another --out")
         data = task.data
-        test_images = load_images(open_source(config.data).test, data.images.shape, task.fabric.device)
         torch.manual_seed(seed_of("weights", config.seed))
         replay = Replay(say=task.events.tell)
         trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, replay)
-        task.begin(trainer)
-        task.run.write("genotype.json", genotype.to_json().encode())
+        task.begin(trainer, {GENOTYPE: genotype.to_json().encode()})
         for epoch in task.epochs(config.epochs, len(data.images) // config.batch_size):
             task.end_epoch(epoch, _epoch(trainer, task, config, epoch))
         task.run.save_tensors(WEIGHTS, module_state("network", trainer.network))
-        return task.finish(run_test(task.run, task.fabric, trainer.network, test_images, data.normalisation))
+        return task.finish(run_test(task.run, task.fabric, trainer.network, data.test, data.normalisation))
 
 
 def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The test of a trained network."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from entrannas.architecture import load_genotype
-from entrannas.data import Images, Normalisation, load_images, open_source, ordered_batches
-from entrannas.networks import Network, cost
-from entrannas.runs import Result, Run, load_module_state, load_tensors
+from entrannas.data import Images, Normalisation, load_test_images, ordered_batches
+from entrannas.networks import Network, target_cost
+from entrannas.runs import Events, Listener, Result, Run, Weights, take_up
 from entrannas.runtime import MEASURE_WITH_LESS, Device, Tally, enough_memory, start
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.trainer import network_of
@@ -41,27 +41,40 @@ class TrainResult(Result):
     multiply_adds: int
 
 
-def evaluate(run: str | Path, data: str | None = None, device: Device = "auto") -> TrainResult:
-    """Test a trained run again.
+def evaluate(
+    run: str | Path,
+    data: str | None = None,
+    device: Device = "auto",
+    test_split: str | None = None,
+    label_column: str | None = None,
+    skip_damaged: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> TrainResult:
+    """Test a trained run again, on no image that it has learned from.
 
     Args:
         run: the directory that `train` left.
         data: a source with the same classes; by default the one that the run was trained on.
         device: where to compute.
+        test_split: the split to test on, see `TrainConfig`; by default the run's for its own data.
+        label_column: the column of labels, likewise.
+        skip_damaged: leave images out that cannot be read.
+        listeners: are told of what happens, see `runs.events`.
 
     Raises:
-        InputError: no finished training there, or data of other classes.
+        InputError: no finished training there, data of other classes, or damaged images.
     """
     trained = Run.open(Path(run), "train")
-    config = TrainConfig.resolve(trained.read_json("config.json"))
+    config = trained.config(TrainConfig)
     learned = trained.data()
-    genotype = load_genotype(trained.path)
+    genotype = trained.genotype()
     fabric = start(device, config.precision)
-    source = open_source(data or config.data)
-    trained.check_classes(source.classes, data)
-    network = network_of(genotype, config, len(source.classes), learned.shape, fabric.device)
-    load_module_state("network", network, load_tensors(trained.path / WEIGHTS)[1])
-    images = load_images(source.test, learned.shape, fabric.device)
+    network = network_of(genotype, config, len(learned.classes), learned.shape, fabric.device)
+    take_up(Weights("network", network), trained.load_tensors(WEIGHTS)[1], trained.path / WEIGHTS)
+    wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
+    images, notes = load_test_images(wanted, learned, trained.seen(), fabric.device)
+    for note in notes:
+        Events(listeners).tell(note)
     return run_test(trained, fabric, network, images, learned.normalisation)
 
 
@@ -76,4 +89,5 @@ def run_test(run: Run, fabric: "Fabric", network: Network, images: Images, norma
                 logits = network(batch)
                 tally.add(F.cross_entropy(logits, labels), logits, labels)
     loss, accuracy = tally.result()
-    return TrainResult(run.path, accuracy, loss, **asdict(cost(network, images.shape)))
+    costs = target_cost(network.genotype, network.size, images.shape[1:])
+    return TrainResult(run.path, accuracy, loss, **asdict(costs))

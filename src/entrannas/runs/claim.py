@@ -1,0 +1,141 @@
+"""A directory that belongs to one process: claimed by its creation, held by a lock that dies with the process."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from entrannas.errors import InputError
+from entrannas.files import unwritable
+
+LOCK = ".lock"
+
+_TRIES = 100
+
+_held: dict[tuple[int, int], "Claim"] = {}
+"""The claims of this process by device and number of the directory: the lock keeps other processes off alone."""
+
+
+class Claim:
+    """A directory that nobody else uses until it is released, or this process ends in whatever way.
+
+    It is held by a POSIX record lock on a file in it. Processes that are forked, as those that decode images, do not
+    inherit such a lock, so that none of a run that was killed keeps it.
+
+    Attributes:
+        path: the directory.
+    """
+
+    def __init__(self, path: Path, check: Callable[[], object] = lambda: None) -> None:
+        """Take a directory, which is made where it is missing.
+
+        Args:
+            path: the directory.
+            check: raises an `InputError` where what is there may not be used; nothing is written into it then.
+
+        Raises:
+            InputError: another process or run uses the directory, or it cannot be written.
+        """
+        self.path = path
+        if not (path / LOCK).exists():
+            check()
+        try:
+            self._made = self._take()
+        except OSError as error:
+            raise unwritable(path, error) from None
+        try:
+            check()
+        except BaseException:
+            self.release()
+            raise
+
+    @classmethod
+    def new(cls, name: str) -> Self:
+        """Take a new directory in `runs/`, named by the time; of several in a second, the later ones have numbers.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        name = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        for number in range(1, _TRIES):
+            path = Path("runs", name if number == 1 else f"{name}-{number}")
+            try:
+                made = _make(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise unwritable(path, error) from None
+            if path in made:
+                claim = cls(path)
+                claim._made = made
+                return claim
+        raise InputError(f"there can be no new directory {path}: choose an --out")
+
+    def _take(self) -> list[Path]:
+        """Lock the directory, and return what had to be made. Others may remove what they had made at any moment."""
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                made = _make(self.path)
+                self._lock()
+                return made
+        raise FileNotFoundError(2, os.strerror(2))
+
+    def _lock(self) -> None:
+        about = self.path.stat()
+        self._key = about.st_dev, about.st_ino
+        if _held.setdefault(self._key, self) is not self:
+            raise InputError(f"{self.path} is in use by another run of this process: choose another --out")
+        self._file = -1
+        try:
+            self._file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                raise InputError(
+                    f"{self.path} is in use by another process: wait until that has ended, or choose another --out"
+                ) from None
+            if not os.path.samestat(os.fstat(self._file), (self.path / LOCK).stat()):
+                raise FileNotFoundError
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        del _held[self._key]
+
+    def __enter__(self) -> Self:
+        """Enter what is done in the directory."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Release it."""
+        self.release()
+
+    def release(self) -> None:
+        """Let others have the directory. If it was made and nothing was begun in it, it is removed again."""
+        with suppress(OSError):
+            if self._made and os.listdir(self.path) == [LOCK]:
+                (self.path / LOCK).unlink()
+                for folder in reversed(self._made):
+                    folder.rmdir()
+        self._let_go()
+
+
+def _make(path: Path) -> list[Path]:
+    """Make a directory and those above it, and return those that were missing."""
+    made = []
+    for folder in [*reversed(path.parents), path]:
+        if not folder.is_dir():
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                if os.path.lexists(folder) and not folder.is_dir():
+                    raise
+            else:
+                made.append(folder)
+    return made

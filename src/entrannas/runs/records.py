@@ -1,0 +1,132 @@
+"""What the JSON files of a run hold, read strictly: types are not turned into others, and numbers are finite."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from entrannas.data import DataSummary
+from entrannas.errors import InputError, explain
+from entrannas.files import opened, to_json
+
+
+class Record(BaseModel):
+    """What a file holds, or a line of it. Numbers are finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Epoch(Record):
+    """What every line of `metrics.jsonl` has, among others.
+
+    Attributes:
+        epoch: counted from 0.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    epoch: int
+
+
+class Change(Record):
+    """A setting that was changed when a run was taken up again.
+
+    Attributes:
+        epoch: the first one that goes by it.
+        setting: its name.
+        before: its value up to then.
+        after: its value from then on.
+    """
+
+    epoch: int
+    setting: str
+    before: float | None
+    after: float | None
+
+
+class About(Record):
+    """What `run.json` holds: what a run is, and which content of its other files is its own.
+
+    Attributes:
+        command: what made it: search or train.
+        device: where it was computed last.
+        threads: how many of PyTorch's were at it.
+        versions: those of the libraries.
+        data: what was learned of the data.
+        changes: the settings that were changed on the way.
+        digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file.
+        digest: of all this.
+    """
+
+    command: str
+    device: str
+    threads: int
+    versions: dict[str, str]
+    data: DataSummary
+    changes: tuple[Change, ...] = ()
+    digests: dict[str, tuple[str | None, ...]] = {}
+    digest: str = ""
+
+    def sealed(self) -> bytes:
+        """Return the file's content, with the digest of it."""
+        content = self.model_dump(mode="json", exclude={"digest"})
+        return to_json(content | {"digest": digest_of(_canonical(content))})
+
+    @classmethod
+    def unsealed(cls, path: Path, content: bytes) -> Self:
+        """Read the file's content.
+
+        Raises:
+            InputError: it is not what `sealed` returned.
+        """
+        about = parse(path, content, TypeAdapter(cls))
+        written = from_json(content)
+        if written.pop("digest", None) != digest_of(_canonical(written)):
+            raise damaged(path)
+        return about
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str | None:
+    """Return the digest of a file's content; None where there is no file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with opened(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+Parsed = TypeVar("Parsed")
+
+
+def parse(path: Path, content: bytes, kind: TypeAdapter[Parsed]) -> Parsed:
+    """Parse JSON of a file as a value of a kind.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return kind.validate_json(content, strict=True)
+    except ValidationError as error:
+        json_is_broken = error.errors()[0]["type"] == "json_invalid"
+        raise damaged(path, "it is no whole JSON" if json_is_broken else explain(error)) from None
+
+
+def damaged(path: Path, why: str = "it is not what the run wrote") -> InputError:
+    """Say that a file of a run cannot be used, and what to do."""
+    return InputError(f"{path} is damaged: {why}; put a copy back, or start anew with another --out")
