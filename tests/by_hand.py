@@ -1,10 +1,12 @@
 """Figures worked out again from the files of a run, past all that measured them in the first place."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from entrannas.architecture.genotype import load_genotype
@@ -30,7 +32,7 @@ def trained_accuracy(run: Path) -> float:
     mean, std = (np.array(learned["data"]["normalisation"][name], np.float32) for name in ("mean", "std"))
     test, right = open_source(config["data"]).test, 0
     for places in torch.arange(len(test)).split(500):
-        opened = [test.reader.open(index) for index in test.indices[places].tolist()]
+        opened = [Image.open(io.BytesIO(test.reader.read(index))) for index in test.indices[places].tolist()]
         decoded = [np.asarray(image.convert("L" if channels == 1 else "RGB"), np.float32) for image in opened]
         pixels = np.stack(decoded).reshape(-1, height, width, channels)
         images = torch.from_numpy((pixels / 255 - mean) / std).permute(0, 3, 1, 2)

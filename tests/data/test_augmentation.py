@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrannas.data.augmentation import Augmentation
+from entrannas.data.settings import DataSettings
 from entrannas.data.training_data import load_training_data, ordered_batches
 from entrannas.runtime.seeds import generator
 
@@ -14,7 +15,7 @@ CPU = torch.device("cpu")
 
 def test_normalisation_is_measured(cifar10: Path) -> None:
     """The published figures of CIFAR-10's training set."""
-    images = load_training_data(str(cifar10), None, None, 0, CPU)
+    images = load_training_data(DataSettings(str(cifar10)), CPU)
     assert images.images.shape == (3, 32, 32) and len(images.images) == 50_000
     assert images.normalisation.mean == pytest.approx((0.49139968, 0.48215827, 0.44653124), abs=1e-6)
     assert images.normalisation.std == pytest.approx((0.24703233, 0.24348505, 0.26158768), abs=1e-6)
@@ -22,7 +23,7 @@ def test_normalisation_is_measured(cifar10: Path) -> None:
 
 
 def test_normalised_training_set_has_mean_0_and_deviation_1() -> None:
-    learned = load_training_data("digits", None, None, 0, CPU)
+    learned = load_training_data(DataSettings("digits"), CPU)
     ((batch, _),) = ordered_batches(learned.images, 2000, learned.normalisation)
     assert abs(batch.mean()) < 1e-5 and abs(batch.std() - 1) < 1e-3
     assert batch.is_contiguous(memory_format=torch.channels_last)

@@ -6,15 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from entrannas.data.images import load_images, survey
-from entrannas.data.sources import balanced_order, open_source
+from entrannas.data.sources import _DigitsReader, _hold_out, _whole, balanced_order, open_source
 from entrannas.errors import InputError
 
-from ..pictures import class_folders, picture
-
-CPU = torch.device("cpu")
+from ..pictures import class_folders
 
 
 @given(st.lists(st.integers(0, 4), min_size=5, max_size=200), st.integers(0, 5))
@@ -48,86 +44,82 @@ def test_class_folders_with_train_and_test(tmp_path: Path) -> None:
     class_folders(tmp_path / "test", {"cat": 2, "dog": 1})
     (tmp_path / "train" / "cat" / "notes.txt").write_text("not an image")
     source = open_source(str(tmp_path))
-    assert source.classes == ("cat", "dog")
+    assert source.classes == ("cat", "dog") and not source.drawn
     assert source.train.labels.tolist() == [0] * 6 + [1] * 4 and source.test.labels.tolist() == [0, 0, 1]
-    assert survey(source.train, None) == (3, 10, 12)
-    images = load_images(source.train, (3, 10, 12), CPU)
-    expected = np.asarray(Image.open(tmp_path / "train" / "dog" / "001.png")).transpose(2, 0, 1)
-    ((batch, labels),) = images.batches([torch.tensor([7])])
-    assert np.array_equal(batch[0].numpy(), expected) and labels.tolist() == [1]
+    assert source.told == (
+        f"{tmp_path}: train 10 images of 2 classes, test 3 images; left out: files of other kinds (1 .txt)"
+    )
+    with pytest.raises(InputError, match="has no label column to choose: leave --label-column out"):
+        open_source(str(tmp_path), label_column="x")
 
 
 def test_class_folders_without_test_hold_a_fifth_out(tmp_path: Path) -> None:
     source = open_source(str(class_folders(tmp_path, {"cat": 20, "dog": 10})))
-    assert len(source.train) == 24
+    assert len(source.train) == 24 and source.drawn
     assert source.test.labels.tolist() == [0] * 4 + [1] * 2
+    assert source.told == f"{tmp_path}: 30 images of 2 classes, 6 of them held out for the test"
 
 
-def _parquet(root: Path, labels: list[object], splits: tuple[str, ...] = ("train",), noted: bool = True) -> Path:
-    root.mkdir(exist_ok=True)
-    for split in splits:
-        rows = []
-        for i in range(len(labels)):
-            picture(root.parent / "one.png", i, "L", (6, 6))
-            rows.append({"bytes": (root.parent / "one.png").read_bytes(), "path": None})
-        table = datasets.Dataset.from_dict({"picture": rows, "label": labels})
-        if noted:
-            table = table.cast_column("picture", datasets.Image())
-        table.to_parquet(root / f"{split}-00000-of-00001.parquet")
-    return root
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=6))
+def test_each_class_keeps_a_training_image_and_has_one_held_out_if_there_are_two(counts: list[int]) -> None:
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    train, test = _hold_out(_whole(_DigitsReader(np.zeros((len(labels), 8, 8), np.uint8)), labels))
+    assert sorted([*train.indices.tolist(), *test.indices.tolist()]) == list(range(len(labels)))
+    learned, held_out = (split.labels.bincount(minlength=len(counts)).tolist() for split in (train, test))
+    assert all(learned) and [count > 1 for count in counts] == [number > 0 for number in held_out]
 
 
-@pytest.mark.parametrize("noted", [True, False])
-def test_parquet_files(tmp_path: Path, noted: bool) -> None:
-    source = open_source(str(_parquet(tmp_path / "set", [0, 1, 2] * 4, ("train", "test"), noted)))
-    assert (len(source.train), len(source.test), source.classes) == (12, 12, ("0", "1", "2"))
-    assert survey(source.train, None) == (1, 6, 6)
+def test_too_few_images_are_told(tmp_path: Path) -> None:
+    source = open_source(str(class_folders(tmp_path / "a", {"cat": 5, "dog": 1})))
+    assert source.train.labels.bincount().tolist() == [4, 1]
+    assert "1 of them held out for the test (none of dog, of which there is one image)" in source.told
+    with pytest.raises(InputError, match="one image a class"):
+        open_source(str(class_folders(tmp_path / "b", {"cat": 1, "dog": 1})))
 
 
-def test_parquet_files_with_named_labels_and_no_test(tmp_path: Path) -> None:
-    source = open_source(str(_parquet(tmp_path / "set", ["dog", "cat"] * 10)))
-    assert source.classes == ("cat", "dog") and (len(source.train), len(source.test)) == (16, 4)
-
-
-def test_parquet_without_labels(tmp_path: Path) -> None:
-    datasets.Dataset.from_dict({"x": [1, 2]}).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(InputError, match="lacks an image column: its columns are x"):
-        open_source(str(tmp_path))
-
-
-def test_parquet_without_rows(tmp_path: Path) -> None:
-    table = datasets.Dataset.from_dict({"picture": [{"bytes": b"", "path": ""}], "label": [0]}).select([])
-    table.to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(InputError, match=r"holds no class|cannot load"):
-        open_source(str(tmp_path))
-
-
-def test_damaged_parquet(tmp_path: Path) -> None:
-    (tmp_path / "train.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(InputError, match="cannot load"):
-        open_source(str(tmp_path))
-
-
-def test_what_is_no_data_set(tmp_path: Path) -> None:
+def test_what_is_no_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    class_folders(tmp_path / "data" / "photos", {"cat": 2, "dog": 2})
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "photos.zip").write_bytes(b"PK")
     for data, complaint in [
-        ("/no/such/folder", "no such path"),
-        ("nowhere", "no such path"),
-        ("no-such/data-set", "cannot load no-such/data-set"),
-        (str(tmp_path), "no images"),
-        (__file__, "is a file"),
+        ("/no/such/folder", "no such folder: /no/such/folder"),
+        ("nowhere", "no such folder: nowhere"),
+        ("data/photoz", r"no such folder: data/photoz \(is it data/photos\?\)"),
+        ("dta/photos", r"no such folder: dta/photos \(is it data/photos\?\)"),
+        ("data/else", "no such folder: data/else"),
+        ("", "no such folder"),
+        ("a\0b", "no such folder"),
+        ("x" * 5000, "no such folder"),
+        ("~nobody-of-this-name/photos", "no such folder"),
+        ("https://example.org/photos", "no such folder"),
+        ("no-such/data-set", "cannot load no-such/data-set: no such folder here, and from the hub"),
+        ("empty", "no images"),
+        (__file__, "is a file: give the directory"),
+        ("photos.zip", "is a file: unpack it first"),
     ]:
         with pytest.raises(InputError, match=complaint) as caught:
             open_source(data)
         assert "\n" not in str(caught.value)
 
 
+def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("name or service not known")
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
+    with pytest.raises(InputError, match="no such folder here, and from the hub: it cannot be reached"):
+        open_source("nobody/nothing")
+    assert not datasets.config.HF_HUB_OFFLINE
+
+
+def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    class_folders(tmp_path / "photos", {"cat": 5, "dog": 5})
+    assert open_source("~/photos").classes == ("cat", "dog")
+
+
 def test_one_class_only(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"one class only \(cat\)"):
         open_source(str(class_folders(tmp_path, {"cat": 4})))
-
-
-def test_test_class_that_training_lacks(tmp_path: Path) -> None:
-    class_folders(tmp_path / "train", {"cat": 2, "dog": 2})
-    class_folders(tmp_path / "test", {"cow": 2})
-    with pytest.raises(InputError, match=r"cow is a class that .*train lacks"):
-        open_source(str(tmp_path))

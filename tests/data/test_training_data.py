@@ -1,8 +1,10 @@
 import pytest
 import torch
 
-from entrannas.data.augmentation import Augmentation, Normalisation
+from entrannas.data.augmentation import Augmentation
 from entrannas.data.images import ResidentImages
+from entrannas.data.settings import DataSettings
+from entrannas.data.summary import Normalisation
 from entrannas.data.training_data import load_training_data, training_batches
 from entrannas.errors import InputError
 from entrannas.runtime.seeds import generator
@@ -11,10 +13,10 @@ CPU = torch.device("cpu")
 
 
 def test_subset_is_class_balanced_and_seeded() -> None:
-    first = load_training_data("digits", 200, None, 0, CPU)
-    again = load_training_data("digits", 200, None, 0, CPU)
-    other = load_training_data("digits", 200, None, 1, CPU)
-    fraction = load_training_data("digits", 0.5, None, 0, CPU)
+    first = load_training_data(DataSettings("digits", subset=200, seed=0), CPU)
+    again = load_training_data(DataSettings("digits", subset=200, seed=0), CPU)
+    other = load_training_data(DataSettings("digits", subset=200, seed=1), CPU)
+    fraction = load_training_data(DataSettings("digits", subset=0.5, seed=0), CPU)
     assert isinstance(first.images, ResidentImages) and isinstance(again.images, ResidentImages)
     assert len(first.images) == 200 and len(fraction.images) == 719
     assert first.images.labels.bincount().tolist() == [20] * 10
@@ -26,19 +28,19 @@ def test_subset_is_class_balanced_and_seeded() -> None:
 @pytest.mark.parametrize(
     ("subset", "complaint"),
     [
-        (3, "3 training images are too few: give at least four"),
-        (0.002, "3 training images are too few: give at least four"),
+        (9, "subset 9 is less than the 10 classes of digits: take one of each at least"),
+        (0.002, "subset 3 is less than the 10 classes of digits: take one of each at least"),
         (2000, "subset 2000 is more than the 1438 training images of digits"),
     ],
 )
 def test_impossible_subset(subset: float, complaint: str) -> None:
     with pytest.raises(InputError) as caught:
-        load_training_data("digits", subset, None, 0, CPU)
+        load_training_data(DataSettings("digits", subset=subset, seed=0), CPU)
     assert str(caught.value) == complaint
 
 
 def test_batches_shuffle_and_leave_what_does_not_fill_one() -> None:
-    learned = load_training_data("digits", 50, None, 0, CPU)
+    learned = load_training_data(DataSettings("digits", subset=50, seed=0), CPU)
     plain = Augmentation(0, False, 0), Normalisation((0.0,), (1.0,))
     places = torch.arange(50)
     batches = list(training_batches(learned.images, places, 16, *plain, generator("a")))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from entrannas.cli.application import main
+from entrannas.cli import application
 
 COMMAND = [str(Path(sys.executable).with_name("entrannas"))]
 
@@ -34,7 +34,9 @@ def entrannas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entrannas:
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, code: int = 0) -> Outcome:
-        done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, errors="surrogateescape", timeout=300
+        )
         assert done.returncode == code, done.stderr
         return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -48,10 +50,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     def run(*arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+        assert application.run() == 2
         out, err = capsys.readouterr()
-        assert ended.value.code == 2
         assert out == "" and err.startswith("entrannas: ") and err.count("\n") == 1
         return err
 

@@ -117,7 +117,7 @@ def test_topology_and_consistency(entrannas: Entrannas, refused: Callable[..., s
     assert "is damaged" in refused("consistency", "found")
     lines = (tmp_path / "found" / "metrics.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "found" / "metrics.jsonl").write_text("".join(lines[:-1]))
-    assert "has not ended: go on with it first" in refused("consistency", "found")
+    assert "metrics.jsonl is damaged: it is not what the run wrote" in refused("consistency", "found")
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_show_a_genotype_for_imagenet(entrannas: Entrannas) -> None:
 
 def test_refusal_of_the_real_command(entrannas: Entrannas) -> None:
     outcome = entrannas("search", "no/such/path", code=2)
-    assert outcome.out == "" and outcome.err.count("\n") == 1 and "no such path" in outcome.err
+    assert outcome.out == "" and outcome.err.count("\n") == 1 and "no such folder" in outcome.err
 
 
 @pytest.mark.slow
@@ -201,10 +201,10 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
         (["serach"], "No such command"),
         (["search", "--epochs", "many"], "--epochs"),
         (["search", "--device", "cuda"], "no CUDA device"),
-        (["search", "no/such/path"], "no such path"),
-        (["search", "empty"], "no images in empty"),
+        (["search", "no/such/path"], "no such folder: no/such/path"),
+        (["search", "empty"], "no images in "),
         (["search", "single"], "one class only (cat)"),
-        (["search", "corrupt"], "cannot read the image corrupt/dog/1.png: not an image that Pillow knows"),
+        (["search", "corrupt"], "corrupt/dog/1.png: not an image that Pillow knows; mend or remove it"),
         (["search", "--out", "typo.yaml"], "typo.yaml is a file"),
         (["search", "--resume"], "--resume needs --out"),
         (["search", "--resume", "--out", "nowhere"], "no run in nowhere"),

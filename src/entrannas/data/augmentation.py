@@ -8,39 +8,39 @@ from torch.nn import functional as F
 
 from entrannas.data.images import SURVEYED, Images, StreamedImages
 from entrannas.data.sources import balanced_order
+from entrannas.data.summary import Normalisation
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of each channel, of pixels from 0 to 1."""
+def measure_normalisation(images: Images) -> tuple[Normalisation, str | None]:
+    """Measure a training set: all of it if resident, else 2,000 images of it; exactly, by counting pixel values.
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map uint8 [batch, channels, height, width] to float32 in channels-last layout."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
-        return (pixels / 255 - mean) / std
-
-
-def measure_normalisation(images: Images) -> Normalisation:
-    """Measure a training set: all of it if resident, else 2,000 images of it; exactly, by counting pixel values."""
+    Returns:
+        The normalisation, and what looks wrong, if anything: images that are all alike, a channel that never changes.
+    """
     indices = torch.arange(len(images))
     if isinstance(images, StreamedImages):
         indices = balanced_order(images.labels, "normalisation")[:SURVEYED]
     channels = images.shape[0]
     counts = torch.zeros(channels, 256, dtype=torch.float64)
+    alike, first = True, None
     for batch, _ in images.batches(indices.split(500)):
+        first = batch[:1] if first is None else first
+        alike = alike and bool((batch == first).all())
         for channel in range(channels):
             counts[channel] += torch.bincount(batch[:, channel].flatten(), minlength=256).cpu()
     values = torch.arange(256, dtype=torch.float64) / 255
     share = counts / counts.sum(dim=1, keepdim=True)
     mean = share @ values
     std = ((share @ values**2 - mean**2).clamp_min(0)).sqrt()
-    std = torch.where(std < 1e-4, 1.0, std)  # a channel that never changes
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    constant = std < 1e-4
+    std = torch.where(constant, 1.0, std)
+    normalisation = Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    if alike:
+        return normalisation, "all images are alike once decoded, so there is nothing to learn: look at the files"
+    for channel in constant.nonzero().flatten().tolist():
+        value = round(255 * normalisation.mean[channel])
+        return normalisation, f"channel {channel + 1} of {channels} has the value {value} in all pixels of all images"
+    return normalisation, None
 
 
 @dataclass(frozen=True)

@@ -1,98 +1,173 @@
 """Images decoded: brought to one shape as uint8, on the device.
 
 What fits is decoded once, kept on the device, and in the user's cache for the next time; what does not is decoded by
-worker processes as it is needed. Behind that, both go the same way, a batch at a time.
+worker processes as it is needed. Behind that, both go the same way, a batch at a time. Each image is decoded once
+before the first is learned from, so that all that are damaged are known then.
 """
 
 import hashlib
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import current_process
 from pathlib import Path
 from statistics import median_low
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from entrannas.data.sources import Split, balanced_order
+from entrannas.data.pixels import Pixels, is_grey, is_wide, open_image, to_pixels, upright_size, value_range
+from entrannas.data.sources import Split, balanced_order, digest
+from entrannas.data.summary import PixelRules, Shape
 from entrannas.errors import InputError
 from entrannas.files import cache_file, write_whole
-
-Shape = tuple[int, int, int]
-"""Channels, height, width."""
 
 SURVEYED = 2000
 _LARGEST_SIDE = 224
 _FITS = 0.125
 _WORTH_KEEPING = 1000  # images
+_AT_ONCE = 500  # images that are decoded in one piece
+_SHARED = "/dev/shm"  # where workers lay what they have decoded
+_STANDSTILL = 600.0  # seconds
+_FORM = 2  # of what is kept decoded, to be raised when pixels come out otherwise
 
 
-def survey(split: Split, image_size: int | None) -> Shape:
+class Decoded(NamedTuple):
+    """Some images decoded.
+
+    Attributes:
+        pixels: uint8 [n, channels, height, width]; without meaning where there is a fault.
+        digests: the digest of the file of each, int64 [n].
+        faults: why an image cannot be read, by its position in the split.
+        warnings: what Pillow has to say about others, by their positions.
+        spread: the lowest and the highest value of the images of more than 8 bits, if only these are asked for.
+    """
+
+    pixels: Tensor
+    digests: Tensor
+    faults: dict[int, str]
+    warnings: dict[int, str]
+    spread: tuple[float, float] | None
+
+
+class _Decoder(Dataset[Decoded]):
+    """Decodes the images at some positions of a split, to a shape; or only looks at them, to learn their range."""
+
+    def __init__(self, split: Split, shape: Shape, rules: PixelRules | None) -> None:
+        self.split, self.shape, self.rules = split, shape, rules
+
+    def __getitem__(self, positions: Tensor) -> Decoded:
+        pixels = np.zeros((len(positions), *self.shape) if self.rules else 0, np.uint8)
+        digests = torch.zeros(len(positions), dtype=torch.int64)
+        faults, warned, ranges = dict[int, str](), dict[int, str](), list[tuple[float, float]]()
+        for place, position in enumerate(positions.tolist()):
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                try:
+                    content = self.split.reader.read(int(self.split.indices[position]))
+                    digests[place] = digest(content)
+                    if self.rules:
+                        pixels[place] = decode(content, self.shape, self.rules)
+                    else:
+                        ranges += _range(content)
+                except Exception as error:  # of many types, as Pillow's formats have it
+                    faults[position] = reason(error)
+            if heard and position not in faults:
+                warned[position] = str(heard[0].message)
+        lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
+        spread = (min(lows), max(highs)) if ranges else None
+        return Decoded(torch.from_numpy(pixels), digests, faults, warned, spread)
+
+
+def decode(content: bytes, shape: Shape, rules: PixelRules) -> Pixels:
+    """Decode the content of a file to uint8 [channels, height, width]; raises what Pillow does where it is damaged."""
+    with open_image(content) as image:
+        return to_pixels(image, shape, rules)
+
+
+def _range(content: bytes) -> list[tuple[float, float]]:
+    with open_image(content) as image:
+        image.load()
+        return [value_range(image)] if is_wide(image) else []
+
+
+def reason(error: Exception) -> str:
+    """Say why an image cannot be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow knows"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of a split's images tell.
+
+    Attributes:
+        shape: the shape to which they are brought.
+        wide: whether some have more than 8 bits.
+    """
+
+    shape: Shape
+    wide: bool
+
+
+def survey(split: Split, image_size: int | None) -> Survey:
     """Choose the shape to which a split's images are brought, from the headers of at most 2,000 of them.
 
     Images of one size keep it. Others, and all where `image_size` is given, become squares, resized and centre-cropped:
     of `image_size`, else of the median of their shorter sides, at most 224. One channel if all are grey, else three.
+    Sizes are those that a viewer shows. Images that cannot be read are passed over: decoding names them.
+
+    Raises:
+        InputError: none can be read.
     """
     sample = balanced_order(split.labels, "survey")[:SURVEYED]
-    sizes, grey = Counter[tuple[int, int]](), True
+    sizes, grey, wide = Counter[tuple[int, int]](), True, False
     for index in split.indices[sample].tolist():
-        try:
-            with split.reader.open(index) as image:
-                sizes[image.size] += 1
-                grey = grey and (image.mode in ("1", "L", "LA") or image.mode.startswith("I"))
-        except Exception as error:  # of many types, as Pillow's formats have it
-            raise _unreadable(split, index, error) from None
+        with warnings.catch_warnings(), suppress(Exception):
+            warnings.simplefilter("ignore")
+            with open_image(split.reader.read(index)) as image:
+                sizes[upright_size(image)] += 1
+                grey, wide = grey and is_grey(image), wide or is_wide(image)
+    if not sizes:
+        raise InputError(f"no image can be read: {split.reader.name(int(split.indices[0]))} and all others are damaged")
     if image_size is None and len(sizes) == 1:
         ((width, height),) = sizes
     else:
         width = height = image_size or min(_LARGEST_SIDE, median_low(sorted(min(size) for size in sizes.elements())))
-    return (1 if grey else 3), height, width
+    return Survey(((1 if grey else 3), height, width), wide)
 
 
-def decode(split: Split, position: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode the image at a position of a split to uint8 [channels, height, width].
-
-    Raises:
-        InputError: the image is damaged; the message names it.
-    """
-    channels, height, width = shape
-    index = int(split.indices[position])
-    try:
-        with split.reader.open(index) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            if image.mode.startswith("I"):  # 16 bits a pixel
-                image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
-            image = image.convert("L" if channels == 1 else "RGB")
-    except Exception as error:  # of many types, as Pillow's formats have it
-        raise _unreadable(split, index, error) from None
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
-
-
-def _unreadable(split: Split, index: int, error: Exception) -> InputError:
-    reason = (
-        "not an image that Pillow knows"
-        if isinstance(error, UnidentifiedImageError)
-        else str(error) or type(error).__name__
-    )
-    return InputError(f"cannot read the image {split.reader.name(index)}: {reason}; mend or remove it")
+def measure_range(split: Split) -> tuple[float, float] | None:
+    """Measure the lowest and the highest value of the images of more than 8 bits; None if none of them can be read."""
+    spreads = [
+        piece.spread for _, piece in _decoded(_Decoder(split, (0, 0, 0), None), _pieces(split, 1)) if piece.spread
+    ]
+    return (min(low for low, _ in spreads), max(high for _, high in spreads)) if spreads else None
 
 
 class Images(ABC):
-    """Images of one shape with their labels, int64 [n], on the CPU."""
+    """Images of one shape with their labels and the digests of their files, int64 [n] both, on the CPU.
 
-    def __init__(self, split: Split, shape: Shape) -> None:
-        self.labels = split.labels
-        self.shape = shape
+    Attributes:
+        damaged: the digests of the files that were left out, int64.
+    """
+
+    def __init__(self, labels: Tensor, digests: Tensor, shape: Shape) -> None:
+        self.labels, self.digests, self.shape = labels, digests, shape
+        self.damaged = digests[:0]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,59 +180,33 @@ class Images(ABC):
 class StreamedImages(Images):
     """Images decoded by worker processes as they are needed."""
 
-    def __init__(self, split: Split, shape: Shape, device: torch.device, workers: int) -> None:
-        super().__init__(split, shape)
-        self.device = device
-        self.workers = workers
-        self.decoded = _Decoded(split, shape)
+    def __init__(self, split: Split, digests: Tensor, shape: Shape, rules: PixelRules, device: torch.device) -> None:
+        super().__init__(split.labels, digests, shape)
+        self.split, self.device = split, device
+        self.decoder = _Decoder(split, shape, rules)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Decode ahead, in order."""
-        loader = DataLoader(
-            self.decoded,
-            sampler=batches,
-            batch_size=None,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-        )
-        for batch in loader:
-            if isinstance(batch, InputError):
-                raise batch
-            images, labels = batch
-            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-
-
-class _Decoded(Dataset[tuple[Tensor, Tensor] | InputError]):
-    def __init__(self, split: Split, shape: Shape) -> None:
-        self.split, self.shape = split, shape
-
-    def __getitem__(self, positions: Tensor) -> tuple[Tensor, Tensor] | InputError:
-        """Decode a batch; a damaged image comes back as the error, since a worker's exception loses its one line."""
-        try:
-            images = np.stack([decode(self.split, position, self.shape) for position in positions.tolist()])
-        except InputError as error:
-            return error
-        return torch.from_numpy(images), self.split.labels[positions]
+        most = len(_pieces(self.split, _bytes(self.shape))[0])
+        pieces = _decoded(self.decoder, [piece for batch in batches for piece in batch.split(most)], self.device)
+        for batch in batches:
+            images = []
+            for _ in batch.split(most):
+                _, piece = next(pieces)
+                for position, fault in piece.faults.items():
+                    raise _damaged([(self.split.reader.name(int(self.split.indices[position])), fault)])
+                images.append(piece.pixels.to(self.device, non_blocking=True))
+            labels = self.labels[batch].to(self.device, non_blocking=True)
+            yield images[0] if len(images) == 1 else torch.cat(images), labels
 
 
 class ResidentImages(Images):
     """All images decoded, on the device."""
 
-    def __init__(self, stream: StreamedImages, keep: bool) -> None:
-        split = stream.decoded.split
-        super().__init__(split, stream.shape)
-        file = _kept_at(split, stream.shape) if keep else None
-        images = _read_kept(file)
-        if images is None:
-            images = torch.empty(len(self), *stream.shape, dtype=torch.uint8)
-            positions = torch.arange(len(self)).split(500)
-            for position, (decoded, _) in zip(positions, stream.batches(positions), strict=True):
-                images[position[0] : position[-1] + 1] = decoded
-            if file is not None:
-                with suppress(InputError):  # it is a convenience: a full disk must not end a search
-                    write_whole(file, save({"images": images}))
-        self.images = images.to(stream.device)
-        self.device_labels = self.labels.to(stream.device)
+    def __init__(self, images: Tensor, labels: Tensor, digests: Tensor, device: torch.device) -> None:
+        _, channels, height, width = images.shape
+        super().__init__(labels, digests, (channels, height, width))
+        self.images, self.device_labels = images.to(device), labels.to(device)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Gather on the device."""
@@ -166,35 +215,157 @@ class ResidentImages(Images):
             yield self.images[there], self.device_labels[there]
 
 
-def _kept_at(split: Split, shape: Shape) -> Path | None:
+def load_images(
+    splits: Sequence[Split],
+    shape: Shape,
+    rules: PixelRules,
+    device: torch.device,
+    skip_damaged: bool = False,
+    keep: bool = True,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Images]:
+    """Load splits: each on the device if it takes at most an eighth of its memory, else streamed.
+
+    Args:
+        splits: the images.
+        shape: what they are brought to.
+        rules: how.
+        device: where they are wanted.
+        skip_damaged: leave out those that cannot be read.
+        keep: keep what is decoded for the device in the user's cache for the next time.
+        say: where it is told what is left out, and what Pillow warns of.
+
+    Raises:
+        InputError: images are damaged; the message names the first ten of all splits.
+    """
+    loaded = [_load(split, shape, rules, device, keep) for split in splits]
+    faults = [fault for _, found, _ in loaded for fault in found]
+    if faults and not skip_damaged:
+        raise _damaged(faults)
+    if faults:
+        say(f"left out as damaged: {_listed(faults)}")
+    if heard := [warning for _, _, found in loaded for warning in found]:
+        say(f"Pillow warns of {_listed(heard)}")
+    return [images for images, _, _ in loaded]
+
+
+def _load(
+    split: Split, shape: Shape, rules: PixelRules, device: torch.device, keep: bool
+) -> tuple[Images, list[tuple[str, str]], list[tuple[str, str]]]:
+    """Decode each image of a split once. Return the sound ones, the faults of the others by name, and warnings."""
+    whole, fits = split, len(split) * _bytes(shape) <= _FITS * _memory(device)
+    file = _kept_at(split, shape, rules) if keep or not fits else None
+    kept = _read_kept(file)
+    if fits and "images" in kept:
+        return ResidentImages(kept["images"], split.labels, kept["digests"], device), [], []
+    if not fits and "digests" in kept:
+        return StreamedImages(split, kept["digests"], shape, rules, device), [], []
+
+    pixels = torch.empty(len(split) if fits else 0, *shape, dtype=torch.uint8)
+    digests = torch.empty(len(split), dtype=torch.int64)
+    faults, heard = dict[int, str](), dict[int, str]()
+    for positions, piece in _decoded(_Decoder(split, shape, rules), _pieces(split, _bytes(shape))):
+        digests[positions] = piece.digests
+        if fits:
+            pixels[positions] = piece.pixels
+        faults |= piece.faults
+        heard |= piece.warnings
+    if not faults and file is not None:
+        with suppress(InputError):  # it is a convenience: a full disk must not end a search
+            write_whole(file, save({"digests": digests} | ({"images": pixels} if fits else {})))
+    damaged = torch.tensor([position in faults for position in range(len(split))])
+    split, left_out = split.select((~damaged).nonzero().squeeze(1)), digests[damaged]
+    digests, pixels = digests[~damaged], pixels[~damaged] if fits else pixels
+    images: Images = (
+        ResidentImages(pixels, split.labels, digests, device)
+        if fits
+        else StreamedImages(split, digests, shape, rules, device)
+    )
+    images.damaged = left_out
+
+    def by_name(texts: dict[int, str]) -> list[tuple[str, str]]:
+        return [(whole.reader.name(int(whole.indices[position])), text) for position, text in sorted(texts.items())]
+
+    return images, by_name(faults), by_name(heard)
+
+
+def _listed(named: Sequence[tuple[str, str]], most: int = 10) -> str:
+    texts = [f"{name} ({text})" for name, text in named[:most]]
+    rest = len(named) - most
+    return ", ".join(texts) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _damaged(faults: Sequence[tuple[str, str]]) -> InputError:
+    if len(faults) == 1:
+        ((name, why),) = faults
+        return InputError(f"cannot read the image {name}: {why}; mend or remove it, or leave it out by --skip-damaged")
+    return InputError(
+        f"cannot read {len(faults):,} images: {_listed(faults)}; "
+        "mend or remove them, or leave them out by --skip-damaged"
+    )
+
+
+def _bytes(shape: Shape) -> int:
+    channels, height, width = shape
+    return channels * height * width
+
+
+def _pieces(split: Split, each: int) -> list[Tensor]:
+    """Cut the positions of a split, `each` image of so many bytes, into pieces that workers deliver at once."""
+    return list(torch.arange(len(split)).split(max(1, min(_AT_ONCE, (1 << 24) // max(1, each)))))
+
+
+def _decoded(
+    decoder: _Decoder, pieces: Sequence[Tensor], device: torch.device | None = None
+) -> Iterator[tuple[Tensor, Decoded]]:
+    """Decode pieces in order, in worker processes where they are worth their start."""
+    each = max((len(piece) for piece in pieces), default=0) * _bytes(decoder.shape)
+    loader = DataLoader(
+        decoder,
+        sampler=pieces,
+        batch_size=None,
+        num_workers=(workers := _workers(decoder.split, each)),
+        pin_memory=device is not None and device.type == "cuda",
+        timeout=_STANDSTILL if workers else 0,
+    )
+    try:
+        yield from zip(pieces, loader, strict=True)
+    except RuntimeError as error:
+        if "DataLoader" not in str(error):
+            raise
+        raise InputError(
+            f"the processes that decode images died or stand still: make room in memory and in {_SHARED}, and go on"
+        ) from None
+
+
+def _workers(split: Split, each: int) -> int:
+    """Choose how many processes decode: none where the set is small, or where they have no room for a piece."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, len(split) // 1000)  # a process is not worth its start for fewer
+    if current_process().daemon:  # such a process may have no children
+        return 0
+    if workers and os.path.isdir(_SHARED):
+        shared = os.statvfs(_SHARED)
+        room = shared.f_bavail * shared.f_frsize // 2
+        workers = min(workers, (room // max(1, each) - 1) // 2)  # two pieces are ready of each, and one is in hand
+    return max(0, workers)
+
+
+def _kept_at(split: Split, shape: Shape, rules: PixelRules) -> Path | None:
     """Choose the file in the user's cache for the decoded images of a split; None where that is not worth it."""
     if len(split) < _WORTH_KEEPING or (identity := split.reader.identity()) is None:
         return None
-    key = hashlib.sha256(repr((identity, shape, split.indices.tolist())).encode()).hexdigest()
-    return cache_file(f"{key[:32]}.safetensors")
+    what = _FORM, identity, shape, rules.model_dump(), split.indices.tolist()
+    return cache_file(f"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.safetensors")
 
 
-def _read_kept(path: Path | None) -> Tensor | None:
+def _read_kept(path: Path | None) -> dict[str, Tensor]:
     if path is None:
-        return None
+        return {}
     try:
-        return load(path.read_bytes())["images"]
-    except (OSError, SafetensorError, KeyError):
-        return None
-
-
-def load_images(split: Split, shape: Shape, device: torch.device, keep: bool = True) -> Images:
-    """Load a split: on the device if it takes at most an eighth of its memory, else streamed.
-
-    What is decoded for the device is kept in the user's cache for the next time, unless `keep` is false.
-
-    Raises:
-        InputError: an image is damaged; the message names it.
-    """
-    workers = min(os.cpu_count() or 1, len(split) // 1000)  # a process is not worth its start for fewer
-    stream = StreamedImages(split, shape, device, workers)
-    fits = len(split) * shape[0] * shape[1] * shape[2] <= _FITS * _memory(device)
-    return ResidentImages(stream, keep) if fits else stream
+        return load(path.read_bytes())
+    except (OSError, SafetensorError):
+        return {}
 
 
 def _memory(device: torch.device) -> int:

@@ -4,33 +4,33 @@ A source has a training and a test split. Where it comes without a test split, o
 constant, so that it is the same images whatever the seed of a run, and class-balanced.
 """
 
-import io
+import difflib
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from entrannas.data.folders import count, holds_images, named, read_folders
+from entrannas.data.tables import Tables, cell_content, parquet_files, read_hub, read_parquet
 from entrannas.errors import InputError
 from entrannas.runtime import generator
 
-_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-_TEST_NAMES = ("test", "validation", "valid", "val")
 _HELD_OUT = 0.2
 
 
 class Reader(ABC):
-    """Opens the images of a source by number."""
+    """Reads the files of a source's images by number."""
 
     @abstractmethod
-    def open(self, index: int) -> Image.Image:
-        """Open an image; its pixels may not be decoded yet."""
+    def read(self, index: int) -> bytes:
+        """Return the content of an image's file."""
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -59,11 +59,26 @@ class Split:
 
 @dataclass(frozen=True)
 class Source:
-    """A training split, a test split, and the names of the classes."""
+    """A training split, a test split, and the names of the classes.
+
+    Attributes:
+        train: the training images.
+        test: the test images.
+        classes: the names of the classes.
+        drawn: whether the source came without a test split, so that a fifth of its images is held out as one.
+        told: what was found, and what is left out, in a line.
+    """
 
     train: Split
     test: Split
     classes: tuple[str, ...]
+    drawn: bool
+    told: str
+
+
+def digest(content: bytes) -> int:
+    """Return a number by which a file is known again, of 64 bits with a sign."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little", signed=True)
 
 
 def balanced_order(labels: Tensor, *key: object) -> Tensor:
@@ -76,49 +91,132 @@ def balanced_order(labels: Tensor, *key: object) -> Tensor:
     return order[share.argsort(stable=True)]
 
 
-def open_source(data: str) -> Source:
+def open_source(data: str, test_split: str | None = None, label_column: str | None = None) -> Source:
     """Open `digits`, a directory of class folders or of parquet files, or a data set of the Hugging Face hub.
 
+    Args:
+        data: the directory or the name.
+        test_split: the name of the split to test on; by default a test split, else a validation split, that can serve.
+        label_column: the name of the column of labels in a table; by default `label`, or the only one.
+
     Raises:
-        InputError: nothing there, no images, or fewer than two classes.
+        InputError: nothing there, no images, fewer than two classes, or what `folders` and `tables` refuse.
     """
-    path = Path(data).expanduser()
     if data == "digits":
+        _refuse(data, test_split=test_split, label_column=label_column)
         source = _digits()
-    elif path.is_dir():
-        is_table = any(path.glob("*.parquet")) or any(path.glob("*/*.parquet"))
-        source = _table(data, str(path)) if is_table else _folders(path)
-    elif path.exists():
-        raise InputError(f"{data} is a file: give the directory of class folders or of parquet files")
-    elif re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", data):
-        source = _table(data, data)
+    elif (path := find_folder(data)) is None:
+        source = _of_tables(data, None, read_hub(data, test_split, label_column))
     else:
-        raise InputError(f"no such path: {data} (give a directory, a hub data set as owner/name, or digits)")
+        files = parquet_files(path)
+        if files and (label_column is not None or not holds_images(path)):
+            source = _of_tables(data, path, read_parquet(path, files, test_split, label_column))
+        else:
+            _refuse(data, label_column=label_column)
+            source = _of_folders(path, test_split)
     if len(source.classes) < 2:
         found = f"one class only ({source.classes[0]})" if source.classes else "no class"
         raise InputError(f"{data} holds {found}: give images of at least two")
     return source
 
 
+def find_folder(data: str) -> Path | None:
+    """Return the directory of that name, or None for what can only be a data set of the hub.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        path = Path(data).expanduser()
+        if path.is_dir() and data:
+            return path
+        is_file = path.exists() and bool(data)
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, no home, a null byte
+        raise InputError(f"no such folder: {data!r} ({error})") from None
+    if is_file:
+        advice = ": unpack it first" if path.suffix in {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"} else ""
+        raise InputError(f"{data} is a file{advice}: give the directory of class folders or of parquet files")
+    meant = _nearest(path)
+    if meant is None and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", data) and not path.parent.is_dir():
+        return None
+    advice = f"is it {meant}?" if meant else "give a directory, a hub data set as owner/name, or digits"
+    raise InputError(f"no such folder: {data} ({advice})")
+
+
+def _nearest(path: Path) -> Path | None:
+    """Find the folder that somebody may have meant who named one that is not there."""
+    there = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        if not (there / part).is_dir():
+            try:
+                folders = [entry.name for entry in there.iterdir() if entry.is_dir()]
+            except OSError:
+                return None
+            close = difflib.get_close_matches(part, folders, n=1, cutoff=0.7)
+            if not close:
+                return None
+            part = close[0]
+        there /= part
+    return there
+
+
+def _refuse(data: str, **settings: str | None) -> None:
+    for name, value in settings.items():
+        if value is not None:
+            raise InputError(f"{data} has no {name.replace('_', ' ')} to choose: leave --{name.replace('_', '-')} out")
+
+
 def _hold_out(split: Split) -> tuple[Split, Split]:
+    """Hold a fifth out; each class keeps a training image, and has one held out if there are two."""
     order = balanced_order(split.labels, "held out")
-    count = max(1, round(_HELD_OUT * len(split)))
-    return split.select(order[count:].sort().values), split.select(order[:count].sort().values)
+    held_out = torch.zeros(len(split), dtype=torch.bool)
+    held_out[order[: max(1, round(_HELD_OUT * len(split)))]] = True
+    for label in split.labels.unique():
+        members = order[split.labels[order] == label]
+        if len(members) > 1:
+            held_out[members[0]] = True
+        if held_out[members].all():
+            held_out[members[-1]] = False
+    return split.select((~held_out).nonzero().squeeze(1)), split.select(held_out.nonzero().squeeze(1))
 
 
 def _whole(reader: Reader, labels: Sequence[int]) -> Split:
     return Split(reader, torch.arange(len(labels)), torch.as_tensor(labels, dtype=torch.int64))
 
 
-class _ArrayReader(Reader):
+def _source(
+    data: str, train: Split, test: Split | None, classes: tuple[str, ...], names: Sequence[str], left_out: Sequence[str]
+) -> Source:
+    """Put a source together, with a fifth held out if there is no test split, and tell what was found."""
+    drawn = test is None
+    told = f"{count(len(train), 'image')} of {count(len(classes), 'class')}"
+    told = f"{names[0]} {told}" if names else told
+    if test is None:
+        train, test = _hold_out(train)
+        if not len(test):
+            raise InputError(
+                f"{data} has one image a class: give each at least two, one to learn from and one to test on"
+            )
+        told += f", {len(test):,} of them held out for the test"
+        single = [name for label, name in enumerate(classes) if not (test.labels == label).any()]
+        told += f" (none of {named(single)}, of which there is one image)" if single else ""
+    else:
+        told += f", {names[1]} {count(len(test), 'image')}"
+    told += f"; left out: {'; '.join(left_out)}" if left_out else ""
+    return Source(train, test, classes, drawn, f"{data}: {told}")
+
+
+class _DigitsReader(Reader):
     def __init__(self, images: np.ndarray[Any, Any]) -> None:
         self.images = images
 
-    def open(self, index: int) -> Image.Image:
-        return Image.fromarray(self.images[index])
+    def read(self, index: int) -> bytes:
+        image = self.images[index]
+        header = f"P5 {image.shape[1]} {image.shape[0]} 255\n"  # a portable grey map
+        return header.encode() + bytes(image.tobytes())
 
     def name(self, index: int) -> str:
-        return f"image {index}"
+        return f"image {index} of digits"
 
 
 def _digits() -> Source:
@@ -127,66 +225,49 @@ def _digits() -> Source:
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    train, test = _hold_out(_whole(_ArrayReader(images), digits.target))
-    return Source(train, test, tuple(str(name) for name in digits.target_names))
+    classes = tuple(str(name) for name in digits.target_names)
+    source = _source("digits", _whole(_DigitsReader(images), digits.target), None, classes, (), ())
+    there = "; these are the embedded ones, the folder here is ./digits" if Path("digits").is_dir() else ""
+    return replace(source, told=source.told + there)
 
 
 class _FileReader(Reader):
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
 
-    def open(self, index: int) -> Image.Image:
-        return Image.open(self.paths[index])
+    def read(self, index: int) -> bytes:
+        return self.paths[index].read_bytes()
 
     def name(self, index: int) -> str:
         return str(self.paths[index])
 
-    def identity(self) -> str:
-        files = ((path.resolve(), path.stat()) for path in self.paths)
+    def identity(self) -> str | None:
+        try:
+            files = [(path.resolve(), path.stat()) for path in self.paths]
+        except OSError:  # one is damaged, and will be named
+            return None
         return repr([(str(path), status.st_size, status.st_mtime_ns) for path, status in files])
 
 
-def _images_by_class(root: Path) -> dict[str, list[Path]]:
-    found = {}
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not folder.name.startswith("."):
-            images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS and not p.name.startswith("."))
-            if images:
-                found[folder.name] = images
-    return found
+def _of_folders(root: Path, test_split: str | None) -> Source:
+    found = read_folders(root, test_split)
+    classes = tuple(found.train)
+    number = {name: label for label, name in enumerate(classes)}
 
+    def split(images: dict[str, list[Path]]) -> Split:
+        labels = [number[name] for name, paths in images.items() for _ in paths]
+        return _whole(_FileReader([path for paths in images.values() for path in paths]), labels)
 
-def _folders(root: Path) -> Source:
-    """Open class folders, below `train/` and `test/` or at once."""
-    parted = (root / "train").is_dir()
-    by_class = _images_by_class(root / "train" if parted else root)
-    if not by_class:
-        raise InputError(f"no images in {root}: expected class folders of images, or parquet files")
-    classes = tuple(by_class)
-
-    def split(found: dict[str, list[Path]]) -> Split:
-        labels = [classes.index(name) for name, paths in found.items() for _ in paths]
-        return _whole(_FileReader([path for paths in found.values() for path in paths]), labels)
-
-    test_root = next((root / name for name in _TEST_NAMES if (root / name).is_dir()), None) if parted else None
-    if test_root is None:
-        return Source(*_hold_out(split(by_class)), classes)
-    test = _images_by_class(test_root)
-    if not test:
-        raise InputError(f"no images in {test_root}: expected class folders of images")
-    for name in test:
-        if name not in by_class:
-            raise InputError(f"{test_root / name} is a class that {root / 'train'} lacks")
-    return Source(split(by_class), split(test), classes)
+    test = None if found.test is None else split(found.test)
+    return _source(str(root), split(found.train), test, classes, found.names, found.left_out)
 
 
 class _TableReader(Reader):
-    def __init__(self, table: Any, column: str, name: str) -> None:
-        self.table, self.column, self.table_name = table, column, name
+    def __init__(self, table: Any, column: str, name: str, root: Path | None) -> None:
+        self.table, self.column, self.table_name, self.root = table, column, name, root
 
-    def open(self, index: int) -> Image.Image:
-        cell = self.table[index][self.column]
-        return Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"])
+    def read(self, index: int) -> bytes:
+        return cell_content(self.table[index][self.column], self.root)
 
     def name(self, index: int) -> str:
         return f"in row {index} of {self.table_name}"
@@ -195,45 +276,12 @@ class _TableReader(Reader):
         return f"{self.table._fingerprint} {self.column}"  # of its files and of all that was done to them
 
 
-def _table(data: str, location: str) -> Source:
-    """Open a data set in the Hugging Face layout, with an image column and a `label` column."""
-    import datasets
-    from huggingface_hub.utils import logging
+def _of_tables(data: str, root: Path | None, tables: Tables) -> Source:
+    def split(table: Any, name: str, labels: list[int]) -> Split:
+        return _whole(_TableReader(table, tables.image, f"the {name} split of {data}", root), labels)
 
-    logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    datasets.utils.logging.set_verbosity_error()
-    try:
-        tables = datasets.load_dataset(location)
-    except Exception as error:  # of many types: no such data set, no network, a damaged file
-        reason = str(error.__cause__ or error).strip().split("\n")[0]
-        raise InputError(f"cannot load {data}: {reason}") from None
-    train_name = "train" if "train" in tables else next(iter(tables))
-    test_name = next((name for name in _TEST_NAMES if name in tables and name != train_name), None)
-    features = tables[train_name].features
-    column = next((name for name, feature in features.items() if _holds_images(feature)), None)
-    if column is None or "label" not in features:
-        lacks = "an image column" if column is None else "a column 'label'"
-        raise InputError(f"{data} lacks {lacks}: its columns are {', '.join(features)}")
-
-    names = getattr(features["label"], "names", None)
-    values = sorted(set(tables[train_name]["label"][:]), key=str) if names is None else range(len(names))
-    classes = tuple(names or (str(value) for value in values))
-    number = {value: label for label, value in enumerate(values)}
-
-    def split(name: str) -> Split:
-        table = tables[name].cast_column(column, datasets.Image(decode=False))
-        try:
-            labels = [number[value] for value in table["label"][:]]
-        except KeyError as error:
-            raise InputError(f"{data}: the {name} split has the label {error}, which no training image has") from None
-        return _whole(_TableReader(table, column, f"the {name} split of {data}"), labels)
-
-    if test_name is not None:
-        return Source(split(train_name), split(test_name), classes)
-    return Source(*_hold_out(split(train_name)), classes)
-
-
-def _holds_images(feature: Any) -> bool:
-    """Tell an image column, which a file without Hugging Face's notes shows as bytes and path."""
-    return type(feature).__name__ == "Image" or (isinstance(feature, dict) and {"bytes", "path"} <= feature.keys())
+    train, *test = (
+        split(table, name, labels)
+        for table, name, labels in zip(tables.tables, tables.names, tables.labels, strict=True)
+    )
+    return _source(data, train, test[0] if test else None, tables.classes, tables.names, tables.left_out)

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from entrannas.data.augmentation import Augmentation, Normalisation, measure_normalisation
-from entrannas.data.images import Images, Shape, load_images, survey
-from entrannas.data.sources import balanced_order, open_source
+from entrannas.data.augmentation import Augmentation, measure_normalisation
+from entrannas.data.images import Images, load_images, measure_range, survey
+from entrannas.data.seen import Seen, keep_apart
+from entrannas.data.settings import DataSettings
+from entrannas.data.sources import Split, balanced_order, open_source
+from entrannas.data.summary import DataSummary, Normalisation, PixelRules
 from entrannas.errors import InputError
 
 Batch = tuple[Tensor, Tensor]
@@ -18,56 +20,124 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The images that a search or a training learns from."""
-
-    images: Images
-    classes: tuple[str, ...]
-    normalisation: Normalisation
-
-    def summary(self) -> "DataSummary":
-        """Return what a run keeps of it."""
-        return DataSummary(
-            images=len(self.images), shape=self.images.shape, classes=self.classes, normalisation=self.normalisation
-        )
-
-
-class DataSummary(BaseModel):
-    """What a test needs to know of the training data.
+    """The images that a search or a training learns from, and those that a training is tested on.
 
     Attributes:
-        images: how many there are.
-        shape: their channels, height and width.
-        classes: their names, in the order of the outputs.
-        normalisation: the mean and deviation of their pixels.
+        images: what is learned from.
+        test: what is not.
+        classes: the names of the classes.
+        pixels: how their pixels became 8 bits.
+        normalisation: the mean and deviation of those that are learned from.
+        notes: what is to be told of them, a line each: what was found, what was left out, what looks wrong.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: int
-    shape: Shape
+    images: Images
+    test: Images
     classes: tuple[str, ...]
+    pixels: PixelRules
     normalisation: Normalisation
+    notes: tuple[str, ...]
+
+    def summary(self) -> DataSummary:
+        """Return what a run keeps of it."""
+        return DataSummary(
+            images=len(self.images),
+            shape=self.images.shape,
+            classes=self.classes,
+            pixels=self.pixels,
+            normalisation=self.normalisation,
+        )
+
+    def seen(self) -> Seen:
+        """Return the digests of the images."""
+        return Seen.of(self.images, self.test)
 
 
-def load_training_data(
-    data: str, subset: float | None, image_size: int | None, seed: int, device: torch.device
-) -> TrainingData:
-    """Load the training split of a source, or a class-balanced part of it.
+def load_training_data(settings: DataSettings, device: torch.device, seen: Seen | None = None) -> TrainingData:
+    """Load the training split of a source, or a class-balanced part of it, and the test split.
+
+    Args:
+        settings: which images.
+        device: where they are wanted.
+        seen: those of another run, which must not be tested on; see `keep_apart`.
 
     Raises:
-        InputError: the source cannot be used, or the subset is larger than it or leaves fewer than four images.
+        InputError: the source cannot be used, images are damaged, or the subset is larger than it or too small.
     """
-    source = open_source(data)
+    source = open_source(settings.data, settings.test_split, settings.label_column)
+    notes = [source.told]
+    if seen is not None:
+        source, note = keep_apart(source, seen)
+        notes += [note] if note else []
     split = source.train
-    if subset is not None:
-        count = round(subset * len(split)) if subset <= 1 else int(subset)
-        if count > len(split):
-            raise InputError(f"subset {count} is more than the {len(split)} training images of {data}")
-        split = split.select(balanced_order(split.labels, "subset", seed)[:count])
+    if settings.subset is not None:
+        split = _subset(split, settings.subset, settings.seed, settings.data)
     if len(split) < 4:
         raise InputError(f"{len(split)} training images are too few: give at least four")
-    images = load_images(split, survey(split, image_size), device, keep=subset is None)  # subsets are many
-    return TrainingData(images, source.classes, measure_normalisation(images))
+    surveyed = survey(split, settings.image_size)
+    low, high = (measure_range(split) if surveyed.wide else None) or (None, None)
+    pixels = PixelRules(background=settings.background, low=low, high=high)
+    keep = settings.subset is None  # subsets are many
+    train, test = load_images(
+        [split, source.test], surveyed.shape, pixels, device, settings.skip_damaged, keep, notes.append
+    )
+    for label, name in enumerate(source.classes):
+        if not (train.labels == label).any():
+            raise InputError(
+                f"{settings.data}: the class {name} has no image to learn from: give it some, or remove it"
+            )
+    if not len(test):
+        raise InputError(f"{settings.data}: no test image can be read")
+    normalisation, warning = measure_normalisation(train)
+    notes += [f"warning: {warning}"] if warning else []
+    return TrainingData(train, test, source.classes, pixels, normalisation, tuple(notes))
+
+
+def load_test_images(
+    settings: DataSettings, learned: DataSummary, seen: Seen, device: torch.device
+) -> tuple[Images, tuple[str, ...]]:
+    """Load the test split of a source as a run has seen its training images, without any that it has learned from.
+
+    Args:
+        settings: which images.
+        learned: what the run keeps of its data.
+        seen: the digests of its images.
+        device: where they are wanted.
+
+    Returns:
+        The images, and what is to be told of them, a line each.
+
+    Raises:
+        InputError: the source cannot be used, images are damaged, or it has other classes than the run.
+    """
+    source = open_source(settings.data, settings.test_split, settings.label_column)
+    if source.classes != learned.classes:
+        raise InputError(
+            f"{settings.data} has other classes than the network was trained on: {', '.join(source.classes)} "
+            f"instead of {', '.join(learned.classes)}"
+        )
+    source, note = keep_apart(source, seen)
+    notes = [source.told, *([note] if note else [])]
+    arguments = learned.shape, learned.pixels, device, settings.skip_damaged
+    (images,) = load_images([source.test], *arguments, say=notes.append)
+    return images, tuple(notes)
+
+
+def _subset(split: Split, subset: float, seed: int, data: str) -> Split:
+    """Take a class-balanced part of a split, drawn by a seed, in which each class keeps an image."""
+    count = round(subset * len(split)) if subset <= 1 else int(subset)
+    if count > len(split):
+        raise InputError(f"subset {count} is more than the {len(split)} training images of {data}")
+    labels = split.labels.unique()
+    if count < len(labels):
+        raise InputError(f"subset {count} is less than the {len(labels)} classes of {data}: take one of each at least")
+    order = balanced_order(split.labels, "subset", seed)
+    taken = order[:count]
+    if not torch.isin(labels, split.labels[taken]).all():
+        firsts = torch.stack([order[split.labels[order] == label][0] for label in labels])
+        others = order[~torch.isin(order, firsts)]
+        taken = torch.cat([firsts, others])[:count]
+    return split.select(taken)
 
 
 def training_batches(
@@ -91,8 +161,14 @@ def training_batches(
 def plain_batches(
     images: Images, indices: Tensor, batch_size: int, normalisation: Normalisation
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the images at `indices` in order, as `training_batches` does but unaltered."""
-    for batch, labels in images.batches(indices.split(batch_size)):
+    """Yield the images at `indices` in order, as `training_batches` does but unaltered.
+
+    A last one that would be alone joins the batch before it, since batch norm cannot learn from one.
+    """
+    batches = list(indices.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    for batch, labels in images.batches(batches):
         yield normalisation(batch), labels
 
 

@@ -1,0 +1,90 @@
+"""Pixels: what of an image file a network sees, which is what a viewer shows."""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from entrannas.data.summary import PixelRules, Shape
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+# What Pillow knows by its head but hands to other programs, or not at all.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+_TURNED = 5, 6, 7, 8  # EXIF orientations in which height and width change places
+_ORIENTATION = 0x0112
+_NOTES = {"exif", "xmp", "Raw profile type exif"}
+
+Image.init()
+FORMATS = tuple(sorted(Image.OPEN.keys() - _NOT_DECODED))
+"""The formats that are read, by their content."""
+ENDINGS = frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)
+"""The endings of files of these formats."""
+
+
+def open_image(content: bytes) -> Image.Image:
+    """Open the content of a file; its pixels may not be decoded yet."""
+    return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def is_wide(image: Image.Image) -> bool:
+    """Tell grey of more than 8 bits: 16 or 32 bits, or floats."""
+    return image.mode[0] in "IF"
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Tell from its mode that an image has no colour."""
+    return image.mode in ("1", "L", "LA", "La") or is_wide(image)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height as a viewer shows them, behind the turn that EXIF asks for."""
+    width, height = image.size
+    if image.format == "TIFF":  # its size is upright already
+        return width, height
+    noted = image.format != "PNG" or image.info.keys() & _NOTES  # else Pillow would decode all of a PNG to look
+    turned = noted and image.getexif().get(_ORIENTATION) in _TURNED
+    return (height, width) if turned else (width, height)
+
+
+def value_range(image: Image.Image) -> tuple[float, float]:
+    """Return the lowest and the highest value of a wide image.
+
+    Raises:
+        ValueError: a pixel is no number.
+    """
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("it has pixels that are no numbers")
+    return low, high
+
+
+def to_pixels(image: Image.Image, shape: Shape, rules: PixelRules) -> Pixels:
+    """Bring an image to uint8 [channels, height, width]: upright, on the background, resized and centre-cropped.
+
+    Raises:
+        ValueError: it is wide, and the training images were not; or a pixel is no number.
+    """
+    channels, height, width = shape
+    ImageOps.exif_transpose(image, in_place=True)
+    if is_wide(image):
+        image = _narrow(image, rules)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, rules.background), image)
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _narrow(image: Image.Image, rules: PixelRules) -> Image.Image:
+    """Scale a wide image to 8 bits, by the range of the training images."""
+    value_range(image)
+    if rules.low is None or rules.high is None:
+        raise ValueError(f"it has more than 8 bits a pixel (mode {image.mode}), which no training image has")
+    scale = 255 / (rules.high - rules.low) if rules.high > rules.low else 0.0
+    values = (np.asarray(image).astype(np.float64) - rules.low) * scale
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))

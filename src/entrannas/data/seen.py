@@ -1,0 +1,117 @@
+"""What a run has learned from and what it has held out, known again by the digests of the files.
+
+A test is never on what was learned from, though files were added, removed or moved since.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from entrannas.data.folders import count
+from entrannas.data.images import Images
+from entrannas.data.sources import Source, Split, digest
+from entrannas.errors import InputError
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The digests of a run's images, int64, sorted; also those of damaged images that were left out.
+
+    Attributes:
+        trained: those of the training images.
+        held_out: those of the test images.
+    """
+
+    trained: Tensor
+    held_out: Tensor
+
+    @classmethod
+    def of(cls, trained: Images, held_out: Images) -> "Seen":
+        """Note the images of a run that begins."""
+        return cls(*(torch.cat([images.digests, images.damaged]).sort().values for images in (trained, held_out)))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Seen":
+        """Read what `tensors` gave.
+
+        Raises:
+            InputError: these are other tensors.
+        """
+        if tensors.keys() != {"trained", "held_out"} or any(
+            tensor.dtype != torch.int64 or tensor.ndim != 1 for tensor in tensors.values()
+        ):
+            raise InputError("the digests of the images are damaged: start anew with another --out")
+        return cls(tensors["trained"], tensors["held_out"])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what a run keeps."""
+        return {"trained": self.trained, "held_out": self.held_out}
+
+    def change_to(self, now: "Seen") -> str | None:
+        """Tell how other images differ from these, or None."""
+        before, after = torch.cat([self.trained, self.held_out]), torch.cat([now.trained, now.held_out])
+        gone, new = (~torch.isin(before, after)).sum(), (~torch.isin(after, before)).sum()
+        if gone or new:
+            return f"{count(int(gone), 'image')} gone, {int(new):,} new"
+        same = torch.equal(self.trained, now.trained) and torch.equal(self.held_out, now.held_out)
+        return None if same else "some images have changed places between training and test"
+
+
+def keep_apart(source: Source, seen: Seen) -> tuple[Source, str | None]:
+    """Take out of the test images of a source those that a run has learned from.
+
+    Where a fifth of the images is held out, it is the images that the run held out, of those that are still there; all
+    others are training images.
+
+    Returns:
+        The source, and what was changed, if anything.
+
+    Raises:
+        InputError: no test image is left.
+    """
+    there = _digests(source.test)
+    if source.drawn:
+        if torch.equal(there.sort().values, seen.held_out):
+            return source, None
+        return _held_out_again(source, seen)
+    learned = torch.isin(there, seen.trained) & ~torch.isin(there, seen.held_out)
+    if not learned.any():
+        return source, None
+    if learned.all():
+        raise InputError("the run has learned from all of these test images: give others")
+    note = f"{count(int(learned.sum()), 'test image')} left out, since the run has learned from the same"
+    return replace(source, test=source.test.select((~learned).nonzero().squeeze(1))), note
+
+
+def _held_out_again(source: Source, seen: Seen) -> tuple[Source, str | None]:
+    """Hold out what the run held out, unless it knows none of the images."""
+    indices = torch.cat([source.train.indices, source.test.indices])
+    order = indices.argsort()
+    whole = Split(source.train.reader, indices[order], torch.cat([source.train.labels, source.test.labels])[order])
+    there = _digests(whole)
+    held_out, trained = torch.isin(there, seen.held_out), torch.isin(there, seen.trained)
+    if not (held_out | trained).any():
+        return source, None
+    if not held_out.any():
+        raise InputError("none of the images that the run held out is left to test on: give a test split")
+    gone = (~torch.isin(seen.held_out, there)).sum()
+    unknown = (~(held_out | trained)).sum()
+    note = (
+        f"the images have changed: {int(gone):,} of the {len(seen.held_out):,} that were held out are gone, "
+        f"{int(unknown):,} are new or were not in use; the test is on the {int(held_out.sum()):,} that are left"
+    )
+    train, test = (whole.select(mask.nonzero().squeeze(1)) for mask in (~held_out, held_out))
+    return replace(source, train=train, test=test), note
+
+
+def _digests(split: Split) -> Tensor:
+    """Return the digest of each image's file; that of one that cannot be read is 0, since decoding will name it."""
+    digests = []
+    for index in split.indices.tolist():
+        try:
+            digests.append(digest(split.reader.read(index)))
+        except (OSError, ValueError):
+            digests.append(0)
+    return torch.tensor(digests, dtype=torch.int64)
