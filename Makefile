@@ -3,13 +3,16 @@
 #   make demo   environment, search and training on embedded data, result shown
 #   make test   environment, style, types, the tests
 #
-# and two more: make test-all, with the tests that take a minute or more; make docs, the documentation as a site, in site/
+# and more: make test-all, with the tests that take a minute or more; make fuzz, ten thousand odd inputs; make kills, runs
+# killed at every write, and begun twice at once; make docs, the documentation as a site, in site/
 
 PYTHON ?= python3.11
 DEMO ?= runs/demo
+CASES ?= 10000
+SEED ?= $(shell date +%s)
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 8 --dist worksteal --durations 5
 
-.PHONY: demo test test-all check docs clean
+.PHONY: demo test test-all fuzz kills check docs clean
 
 demo: .venv/installed
 	@rm -rf $(DEMO)
@@ -24,6 +27,12 @@ test: check
 
 test-all: check
 	$(PYTEST)
+
+fuzz: .venv/installed-dev
+	ENTRANNAS_FUZZ_CASES=$(CASES) ENTRANNAS_FUZZ_SEED=$(SEED) $(PYTEST) tests/fuzz
+
+kills: .venv/installed-dev
+	.venv/bin/python -m tests.kills
 
 check: .venv/installed-dev
 	.venv/bin/ruff check .
