@@ -32,7 +32,7 @@ def test_only_regular_files_of_a_size_that_is_meant_are_read(tmp_path: Path) -> 
     ):
         with pytest.raises(InputError, match=f"cannot read {path}: {complaint}"):
             read_whole(path, 4)
-    with pytest.raises(InputError, match="it is larger than 0 MiB"):
+    with pytest.raises(InputError, match="it is larger than "):
         read_whole(tmp_path / "file", 3)
     with pytest.raises(FileNotFoundError):
         read_whole(tmp_path / "nothing", 4)

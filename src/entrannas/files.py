@@ -74,7 +74,7 @@ def read_whole(path: Path, most: int) -> bytes:
     with opened(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise InputError(f"cannot read {path}: it is larger than {most // 2**20} MiB, so it is not what is meant")
+        raise InputError(f"cannot read {path}: it is larger than {most:,} bytes, so it is not what is meant")
     return content
 
 

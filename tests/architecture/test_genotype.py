@@ -69,7 +69,7 @@ def _document(nodes: object = None, output: object = (2,), **changes: object) ->
         ('{"version": 1, "cells": ' + "[" * 150 + "]" * 150 + "}", "no valid genotype"),
         ('{"version": NaN, "cells": {}}', "no JSON"),
         ("{\ud800", "no JSON"),
-        ("{" + " " * 2**20, "larger than 1 MiB"),
+        ("{" + " " * 2**20, "larger than 1,048,576 bytes"),
         (_document(version=2), "version 2 .* upgrade"),
         (_document(version=True), "version True .* upgrade"),
         (_document(version=[[[[1]]]]), "version .* upgrade"),
@@ -129,7 +129,7 @@ def test_file_that_is_none(tmp_path: Path) -> None:
         (tmp_path / "fifo", "fifo: it is no regular file"),
         (tmp_path, "genotype.json: it is no regular file"),
         (Path("/dev/zero"), "zero: it is no regular file"),
-        (tmp_path / "large", "large: it is larger than 1 MiB"),
+        (tmp_path / "large", "large: it is larger than 1,048,576 bytes"),
         (tmp_path / "large" / "below", "below: Not a directory"),
     ):
         with pytest.raises(InputError, match=f"cannot read .*{complaint}"):

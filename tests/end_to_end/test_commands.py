@@ -160,6 +160,7 @@ def test_own_images(entrannas: Entrannas, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_cifar10(entrannas: Entrannas, cifar10: Path, tmp_path: Path) -> None:
     small = ["--subset", 200, "--epochs", 1, "--cells", 3, "--channels", 4, "--batch-size", 32]
     entrannas("search", cifar10, *small, "--out", "found")

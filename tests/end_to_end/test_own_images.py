@@ -82,6 +82,7 @@ def test_a_test_folder_that_lacks_a_class(entrannas: Entrannas, tmp_path: Path) 
     assert "new has other classes than the network was trained on: cat, dog instead of bird, cat, dog" in refused.err
 
 
+@pytest.mark.long
 def test_damaged_images_are_refused_in_a_line_or_left_out(
     entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_search_killed_and_resumed_equals_never_killed(
     assert "checkpoint.safetensors is damaged" in refused("search", "--out", "killed", "--resume")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["entrannas-dst", "gdas"])
 def test_search_of_other_methods_killed_and_resumed_equals_never_killed(
     entrannas: Entrannas, tmp_path: Path, method: str
@@ -100,6 +101,7 @@ def test_search_of_other_methods_killed_and_resumed_equals_never_killed(
     _same(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.long
 def test_trials_killed_and_resumed_equal_never_killed(entrannas: Entrannas, tmp_path: Path) -> None:
     arguments = [*SEARCH, "--space", "nasbench201", "--method", "random", "--trials", 7, "--trial-steps", 4]
     entrannas(*arguments, "--out", "whole")
@@ -122,6 +124,7 @@ def test_trials_killed_and_resumed_equal_never_killed(entrannas: Entrannas, tmp_
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.long
 def test_training_killed_and_resumed_equals_never_killed(
     entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -174,7 +174,7 @@ def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run = _whole(tmp_path / "run")
     monkeypatch.setattr(module, "_MOST", 2**20)
     _sealed_anew(run, RESULT, b" " * 2**20 + b"{}")
-    with pytest.raises(InputError, match=r"result.json: it is larger than 1 MiB"):
+    with pytest.raises(InputError, match=r"result.json: it is larger than "):
         run.read(RESULT, Result)
 
 

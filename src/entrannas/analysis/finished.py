@@ -1,5 +1,6 @@
 """A finished search, opened again: its super-net measured as it is, or restricted to one architecture."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from entrannas.architecture import Genotype
-from entrannas.data import Batch, TrainingData, load_training_data
+from entrannas.data import Batch, DataSettings, TrainingData, load_training_data
 from entrannas.errors import InputError
 from entrannas.networks import SuperNet
 from entrannas.runs import CHECKPOINT, Run, take_up
@@ -50,14 +51,22 @@ class Searched:
     searcher: Searcher
 
     @classmethod
-    def load(cls, run: Run, config: SearchConfig, device: Device) -> "Searched":
+    def load(cls, run: Run, config: SearchConfig, device: Device, wanted: DataSettings) -> "Searched":
         """Load the images, the weights, and alpha at the temperature of the last epoch.
+
+        Args:
+            run: the search.
+            config: its settings.
+            device: where to compute.
+            wanted: which images; where the run's own are gone, these serve for training images too.
 
         Raises:
             InputError: the data or the checkpoint cannot be read.
         """
         fabric = start(device, config.precision)
-        data = load_training_data(config.data_settings(), fabric.device, run.seen())
+        gone = os.path.isabs(config.data) and not os.path.isdir(config.data)
+        own = wanted if gone else replace(config.data_settings(), skip_damaged=wanted.skip_damaged)
+        data = load_training_data(own, fabric.device, run.seen(), run.data())
         searcher = build_searcher(fabric, config, data)
         take_up(searcher, run.load_checkpoint()[1], run.path / CHECKPOINT)
         searcher.tau = temperature(config, config.epochs - 1)
@@ -70,9 +79,9 @@ class Searched:
         return supernet.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
     def estimate_statistics(self, network: nn.Module, batches: Iterable[Batch]) -> None:
-        """Set batch norm's statistics to the averages over the batches."""
+        """Set batch norm's statistics to the averages over the batches; one of a single image has none."""
         with self.fabric.autocast():
-            update_bn((images for images, _ in batches), network)
+            update_bn((images for images, _ in batches if len(images) > 1), network)
 
 
 class Fixed(nn.Module):

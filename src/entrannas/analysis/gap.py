@@ -71,7 +71,7 @@ def consistency(
     """
     searched, config = finished_search(run)
     wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
-    opened = Searched.load(searched, config, device)
+    opened = Searched.load(searched, config, device, wanted)
     images = opened.data.images
     held_out, notes = load_test_images(wanted, searched.data(), searched.seen(), opened.fabric.device)
     for note in notes:

@@ -163,7 +163,7 @@ def _run(out: Path, config: SearchConfig) -> Run:
 
 def _check(out: Path, configs: Sequence[SearchConfig], resume: bool) -> None:
     """Refuse a directory that holds anything else; what it holds of each search must be the same search."""
-    if out.exists() and not out.is_dir():
+    if os.path.lexists(out) and not os.path.isdir(out):
         raise InputError(f"{out} is a file: choose another --out")
     if not resume and out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out, or keep what it holds by --resume")
@@ -179,6 +179,7 @@ def _search(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Lis
     """Take a search to its end in a process of its own, unless it is there."""
     ended = Ended.read(run)
     if ended is None:
+        others = set(active_children())
         with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
             try:
                 ended = process.submit(_measured, run, config, listeners).result()
@@ -187,7 +188,7 @@ def _search(run: Run, config: SearchConfig, listeners: Callable[[], Sequence[Lis
                     f"the search in {run.path} was killed, perhaps for lack of memory: see to it, then --resume"
                 ) from None
             except BaseException:
-                for search in active_children():
+                for search in set(active_children()) - others:
                     search.terminate()  # else the pool would wait for its end
                 raise
     return ended

@@ -66,7 +66,7 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     accuracies = load_table(table)
     genotypes = sample(accuracies, samples, seed)
 
-    opened = Searched.load(searched, config, device)
+    opened = Searched.load(searched, config, device, config.data_settings())
     if change := searched.seen().change_to(opened.data.seen()):
         raise InputError(f"the images have changed since {run} was searched ({change}), and with them their halves")
     images, normalisation = opened.data.images, opened.data.normalisation

@@ -28,7 +28,7 @@ from entrannas.files import read_whole
 
 VERSION = 1
 
-_MOST = 2**20  # characters; the published ones have some hundred
+_MOST = 2**20  # bytes, or characters; the published ones have some hundred
 
 _CHECKED = ConfigDict(extra="forbid", strict=True)
 
@@ -339,6 +339,6 @@ def load_genotype(source: str | Path) -> Genotype:
 
 def _read(text: str) -> Genotype:
     if len(text) > _MOST:
-        raise InputError(f"no genotype: it is larger than {_MOST // 2**20} MiB")
+        raise InputError(f"no genotype: it is larger than {_MOST:,} bytes")
     is_text = text.lstrip().startswith("|") or (not text.lstrip().startswith("{") and "Genotype(" in text)
     return Genotype.from_text(text) if is_text else Genotype.from_json(text)

@@ -21,17 +21,15 @@ class _Command:
     Attributes:
         module: the file in this room that has it, under its name.
         summary: the first paragraph of its help.
-        resumes: whether it has `--resume`.
     """
 
     module: str
     summary: str
-    resumes: bool = False
 
 
 COMMANDS = {
-    "search": _Command("searching", "Search an architecture: leaves a run directory with a genotype in it.", True),
-    "train": _Command("training", "Train the network of a genotype from scratch, and test it once at the end.", True),
+    "search": _Command("searching", "Search an architecture: leaves a run directory with a genotype in it."),
+    "train": _Command("training", "Train the network of a genotype from scratch, and test it once at the end."),
     "evaluate": _Command(
         "training", "Measure the test accuracy of a trained run; [DATA] is the run's own unless given."
     ),
@@ -43,7 +41,7 @@ COMMANDS = {
         "showing",
         "Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network.",
     ),
-    "bench": _Command("benching", "Judge searches by NAS-Bench-201, whose architectures are all trained.", True),
+    "bench": _Command("benching", "Judge searches by NAS-Bench-201, whose architectures are all trained."),
 }
 
 
@@ -105,13 +103,7 @@ def run() -> int:
         raise
 
 
-def advice() -> str:
-    """Return what can be done where the command was broken off."""
-    resumes = any(entry.resumes for name, entry in COMMANDS.items() if name in sys.argv[1:2])
-    return "; --resume goes on after the last whole epoch or trial" if resumes else ""
-
-
 def _fail(message: str) -> int:
     if message:  # a command that was asked for nothing has shown its help, and complains of nothing
-        print(f"entrannas: {' '.join(message.split()).replace('Value error, ', '')}", file=sys.stderr)
+        print(f"entrannas: {' '.join(message.split())}", file=sys.stderr)
     return 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from entrannas.errors import InputError
+from entrannas.files import read_whole
 
 Written = str | list[str] | None
 """What is written behind a name; None where that is nothing, or null."""
@@ -50,14 +51,9 @@ def read_settings(file: Path) -> tuple[dict[str, Written], dict[str, str]]:
 
 def _text(file: Path) -> str:
     try:
-        if file.exists() and not file.is_file():  # a pipe might keep one waiting
-            raise InputError(f"cannot read the configuration {file}: it is no file")
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
-    except OSError as error:
+        content = read_whole(file, _LARGEST)
+    except FileNotFoundError as error:
         raise InputError(f"cannot read the configuration {file}: {error.strerror}") from None
-    if len(content) > _LARGEST:
-        raise InputError(f"{file} is no configuration: it is larger than {_LARGEST} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

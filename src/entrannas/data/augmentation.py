@@ -36,10 +36,13 @@ def measure_normalisation(images: Images) -> tuple[Normalisation, str | None]:
     std = torch.where(constant, 1.0, std)
     normalisation = Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
     if alike:
-        return normalisation, "all images are alike once decoded, so there is nothing to learn: look at the files"
+        return normalisation, f"all of {len(indices):,} images are alike once decoded, so there is nothing to learn"
     for channel in constant.nonzero().flatten().tolist():
         value = round(255 * normalisation.mean[channel])
-        return normalisation, f"channel {channel + 1} of {channels} has the value {value} in all pixels of all images"
+        return (
+            normalisation,
+            f"channel {channel + 1} of {channels} has the value {value} in all of {len(indices):,} images",
+        )
     return normalisation, None
 
 

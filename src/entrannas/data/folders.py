@@ -68,9 +68,9 @@ def read_folders(root: Path, wanted: str | None) -> Folders:
     return _parted(root, names, wanted)
 
 
-def holds_images(root: Path) -> bool:
-    """Tell whether there are images in the folders of a folder."""
-    return any(_Walk().classes(root).values())
+def holds_images(root: Path) -> int:
+    """Count the folders of a folder in which there are images."""
+    return sum(map(bool, _Walk().classes(root).values()))
 
 
 def _plain(root: Path, wanted: str | None, parted: list[str]) -> Folders:
@@ -147,7 +147,7 @@ class _Walk:
     def classes(self, root: Path) -> Classes:
         """Return the images in and below each folder of a folder; those beside the folders are left out."""
         folders, self.loose = self.listing(root)
-        return {_text(folder.name): self.tree(folder, (root,)) for folder in folders}
+        return {_text(folder.name): sorted(self.tree(folder, (root,))) for folder in folders}
 
     def tree(self, folder: Path, above: tuple[Path, ...]) -> list[Path]:
         """Return the images in a folder and in those below it; `above` are the folders that it was reached through."""

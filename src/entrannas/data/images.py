@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import UnidentifiedImageError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -138,7 +138,7 @@ def survey(split: Split, image_size: int | None) -> Survey:
     for index in split.indices[sample].tolist():
         with warnings.catch_warnings(), suppress(Exception):
             warnings.simplefilter("ignore")
-            with open_image(split.reader.read(index)) as image:
+            with split.reader.open(index) as image:
                 sizes[upright_size(image)] += 1
                 grey, wide = grey and is_grey(image), wide or is_wide(image)
     if not sizes:
@@ -255,11 +255,11 @@ def _load(
     """Decode each image of a split once. Return the sound ones, the faults of the others by name, and warnings."""
     whole, fits = split, len(split) * _bytes(shape) <= _FITS * _memory(device)
     file = _kept_at(split, shape, rules) if keep or not fits else None
-    kept = _read_kept(file)
-    if fits and "images" in kept:
-        return ResidentImages(kept["images"], split.labels, kept["digests"], device), [], []
-    if not fits and "digests" in kept:
-        return StreamedImages(split, kept["digests"], shape, rules, device), [], []
+    digests, pixels = _read_kept(file, "digests"), _read_kept(file, "images") if fits else None
+    if digests is not None and pixels is not None:
+        return ResidentImages(pixels, split.labels, digests, device), [], []
+    if digests is not None and not fits:
+        return StreamedImages(split, digests, shape, rules, device), [], []
 
     pixels = torch.empty(len(split) if fits else 0, *shape, dtype=torch.uint8)
     digests = torch.empty(len(split), dtype=torch.int64)
@@ -330,8 +330,8 @@ def _decoded(
     )
     try:
         yield from zip(pieces, loader, strict=True)
-    except RuntimeError as error:
-        if "DataLoader" not in str(error):
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in ("DataLoader", "open files")):
             raise
         raise InputError(
             f"the processes that decode images died or stand still: make room in memory and in {_SHARED}, and go on"
@@ -359,13 +359,15 @@ def _kept_at(split: Split, shape: Shape, rules: PixelRules) -> Path | None:
     return cache_file(f"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.safetensors")
 
 
-def _read_kept(path: Path | None) -> dict[str, Tensor]:
+def _read_kept(path: Path | None, name: str) -> Tensor | None:
     if path is None:
-        return {}
+        return None
     try:
-        return load(path.read_bytes())
+        with safe_open(path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+            return tensor
     except (OSError, SafetensorError):
-        return {}
+        return None
 
 
 def _memory(device: torch.device) -> int:

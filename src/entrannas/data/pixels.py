@@ -72,7 +72,7 @@ def to_pixels(image: Image.Image, shape: Shape, rules: PixelRules) -> Pixels:
     if is_wide(image):
         image = _narrow(image, rules)
     elif image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, rules.background), image)
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):

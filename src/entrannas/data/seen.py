@@ -94,6 +94,7 @@ def _held_out_again(source: Source, seen: Seen) -> tuple[Source, str | None]:
     held_out, trained = torch.isin(there, seen.held_out), torch.isin(there, seen.trained)
     if not (held_out | trained).any():
         return source, None
+    held_out &= ~trained  # of copies of one image, which were on both sides
     if not held_out.any():
         raise InputError("none of the images that the run held out is left to test on: give a test split")
     gone = (~torch.isin(seen.held_out, there)).sum()

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from entrannas.data.folders import count, holds_images, named, read_folders
-from entrannas.data.tables import Tables, cell_content, parquet_files, read_hub, read_parquet
+from entrannas.data.pixels import FORMATS, open_image
+from entrannas.data.tables import Tables, cell_content, names_files, parquet_files, read_hub, read_parquet
 from entrannas.errors import InputError
 from entrannas.runtime import generator
 
@@ -35,6 +37,10 @@ class Reader(ABC):
     @abstractmethod
     def name(self, index: int) -> str:
         """Name an image as its owner would find it."""
+
+    def open(self, index: int) -> Image.Image:
+        """Open an image to look at its head."""
+        return open_image(self.read(index))
 
     def identity(self) -> str | None:
         """Tell what is read, so that other images have another identity; None for what need not be kept decoded."""
@@ -109,7 +115,7 @@ def open_source(data: str, test_split: str | None = None, label_column: str | No
         source = _of_tables(data, None, read_hub(data, test_split, label_column))
     else:
         files = parquet_files(path)
-        if files and (label_column is not None or not holds_images(path)):
+        if files and (label_column is not None or not _are_classes(path)):
             source = _of_tables(data, path, read_parquet(path, files, test_split, label_column))
         else:
             _refuse(data, label_column=label_column)
@@ -231,12 +237,23 @@ def _digits() -> Source:
     return replace(source, told=source.told + there)
 
 
+def _are_classes(root: Path) -> bool:
+    """Tell whether the folders beside parquet files are a data set themselves."""
+    try:
+        return len(read_folders(root, None).train) > 1
+    except InputError:
+        return holds_images(root) > 1
+
+
 class _FileReader(Reader):
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
 
     def read(self, index: int) -> bytes:
         return self.paths[index].read_bytes()
+
+    def open(self, index: int) -> Image.Image:
+        return Image.open(self.paths[index], formats=FORMATS)
 
     def name(self, index: int) -> str:
         return str(self.paths[index])
@@ -246,7 +263,8 @@ class _FileReader(Reader):
             files = [(path.resolve(), path.stat()) for path in self.paths]
         except OSError:  # one is damaged, and will be named
             return None
-        return repr([(str(path), status.st_size, status.st_mtime_ns) for path, status in files])
+        times = [(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in files]
+        return repr(times)
 
 
 def _of_folders(root: Path, test_split: str | None) -> Source:
@@ -272,7 +290,9 @@ class _TableReader(Reader):
     def name(self, index: int) -> str:
         return f"in row {index} of {self.table_name}"
 
-    def identity(self) -> str:
+    def identity(self) -> str | None:
+        if names_files(self.table, self.column):  # of which it knows nothing
+            return None
         return f"{self.table._fingerprint} {self.column}"  # of its files and of all that was done to them
 
 

@@ -44,7 +44,7 @@ def parquet_files(root: Path) -> list[Path]:
         deep = len(Path(folder).relative_to(root).parts) >= _DEPTH
         folders[:] = [] if deep else sorted(name for name in folders if not name.startswith("."))
         found += [Path(folder, name) for name in files if name.endswith(".parquet") and not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+    return sorted({path.resolve(): path for path in found if path.is_file()}.values())
 
 
 def read_parquet(root: Path, files: list[Path], wanted: str | None, column: str | None) -> Tables:
@@ -202,6 +202,13 @@ def _fault(table: Any, label: str, image: str, given: list[str] | None) -> str |
         return "empty"
     missing = sum(map(_missing, table[label][:]))
     return f"{missing:,} of its {len(table):,} labels are missing" if missing else None
+
+
+def names_files(table: Any, column: str) -> bool:
+    """Tell whether cells of an image column name files in the place of holding them."""
+    from pyarrow.compute import struct_field
+
+    return bool(struct_field(table.data.column(column), "bytes").null_count)
 
 
 def cell_content(cell: Mapping[str, Any], root: Path | None) -> bytes:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from entrannas.data.augmentation import Augmentation, measure_normalisation
+from entrannas.data.folders import count
 from entrannas.data.images import Images, load_images, measure_range, survey
 from entrannas.data.seen import Seen, keep_apart
 from entrannas.data.settings import DataSettings
-from entrannas.data.sources import Split, balanced_order, open_source
+from entrannas.data.sources import Source, Split, balanced_order, open_source
 from entrannas.data.summary import DataSummary, Normalisation, PixelRules
 from entrannas.errors import InputError
 
@@ -53,16 +54,20 @@ class TrainingData:
         return Seen.of(self.images, self.test)
 
 
-def load_training_data(settings: DataSettings, device: torch.device, seen: Seen | None = None) -> TrainingData:
+def load_training_data(
+    settings: DataSettings, device: torch.device, seen: Seen | None = None, learned: DataSummary | None = None
+) -> TrainingData:
     """Load the training split of a source, or a class-balanced part of it, and the test split.
 
     Args:
         settings: which images.
         device: where they are wanted.
         seen: those of another run, which must not be tested on; see `keep_apart`.
+        learned: what a run has learned of them, by which they are read again; by default it is learned now.
 
     Raises:
-        InputError: the source cannot be used, images are damaged, or the subset is larger than it or too small.
+        InputError: the source cannot be used, images are damaged, the subset is larger than it or too small, or the
+            classes are others than the run's.
     """
     source = open_source(settings.data, settings.test_split, settings.label_column)
     notes = [source.told]
@@ -74,13 +79,15 @@ def load_training_data(settings: DataSettings, device: torch.device, seen: Seen 
         split = _subset(split, settings.subset, settings.seed, settings.data)
     if len(split) < 4:
         raise InputError(f"{len(split)} training images are too few: give at least four")
-    surveyed = survey(split, settings.image_size)
-    low, high = (measure_range(split) if surveyed.wide else None) or (None, None)
-    pixels = PixelRules(background=settings.background, low=low, high=high)
+    if learned is not None:
+        _check_classes(source, learned, settings.data)
+        shape, pixels = learned.shape, learned.pixels
+    else:
+        surveyed = survey(split, settings.image_size)
+        low, high = (measure_range(split) if surveyed.wide else None) or (None, None)
+        shape, pixels = surveyed.shape, PixelRules(background=settings.background, low=low, high=high)
     keep = settings.subset is None  # subsets are many
-    train, test = load_images(
-        [split, source.test], surveyed.shape, pixels, device, settings.skip_damaged, keep, notes.append
-    )
+    train, test = load_images([split, source.test], shape, pixels, device, settings.skip_damaged, keep, notes.append)
     for label, name in enumerate(source.classes):
         if not (train.labels == label).any():
             raise InputError(
@@ -88,9 +95,20 @@ def load_training_data(settings: DataSettings, device: torch.device, seen: Seen 
             )
     if not len(test):
         raise InputError(f"{settings.data}: no test image can be read")
+    if copies := int(torch.isin(test.digests, train.digests).sum()):
+        notes.append(f"warning: {count(copies, 'test image')} of {len(test):,} are training images too, file for file")
     normalisation, warning = measure_normalisation(train)
     notes += [f"warning: {warning}"] if warning else []
+    normalisation = learned.normalisation if learned is not None else normalisation
     return TrainingData(train, test, source.classes, pixels, normalisation, tuple(notes))
+
+
+def _check_classes(source: Source, learned: DataSummary, data: str) -> None:
+    if source.classes != learned.classes:
+        raise InputError(
+            f"{data} has other classes than the network was trained on: {', '.join(source.classes)} "
+            f"instead of {', '.join(learned.classes)}"
+        )
 
 
 def load_test_images(
@@ -111,11 +129,7 @@ def load_test_images(
         InputError: the source cannot be used, images are damaged, or it has other classes than the run.
     """
     source = open_source(settings.data, settings.test_split, settings.label_column)
-    if source.classes != learned.classes:
-        raise InputError(
-            f"{settings.data} has other classes than the network was trained on: {', '.join(source.classes)} "
-            f"instead of {', '.join(learned.classes)}"
-        )
+    _check_classes(source, learned, settings.data)
     source, note = keep_apart(source, seen)
     notes = [source.told, *([note] if note else [])]
     arguments = learned.shape, learned.pixels, device, settings.skip_damaged
@@ -125,18 +139,18 @@ def load_test_images(
 
 def _subset(split: Split, subset: float, seed: int, data: str) -> Split:
     """Take a class-balanced part of a split, drawn by a seed, in which each class keeps an image."""
-    count = round(subset * len(split)) if subset <= 1 else int(subset)
-    if count > len(split):
-        raise InputError(f"subset {count} is more than the {len(split)} training images of {data}")
+    size = round(subset * len(split)) if subset <= 1 else int(subset)
+    if size > len(split):
+        raise InputError(f"subset {size} is more than the {len(split)} training images of {data}")
     labels = split.labels.unique()
-    if count < len(labels):
-        raise InputError(f"subset {count} is less than the {len(labels)} classes of {data}: take one of each at least")
+    if size < len(labels):
+        raise InputError(f"subset {size} is less than the {len(labels)} classes of {data}: take one of each at least")
     order = balanced_order(split.labels, "subset", seed)
-    taken = order[:count]
+    taken = order[:size]
     if not torch.isin(labels, split.labels[taken]).all():
         firsts = torch.stack([order[split.labels[order] == label][0] for label in labels])
         others = order[~torch.isin(order, firsts)]
-        taken = torch.cat([firsts, others])[:count]
+        taken = torch.cat([firsts, others])[:size]
     return split.select(taken)
 
 
@@ -161,14 +175,8 @@ def training_batches(
 def plain_batches(
     images: Images, indices: Tensor, batch_size: int, normalisation: Normalisation
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the images at `indices` in order, as `training_batches` does but unaltered.
-
-    A last one that would be alone joins the batch before it, since batch norm cannot learn from one.
-    """
-    batches = list(indices.split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    for batch, labels in images.batches(batches):
+    """Yield the images at `indices` in order, as `training_batches` does but unaltered."""
+    for batch, labels in images.batches(indices.split(batch_size)):
         yield normalisation(batch), labels
 
 

@@ -40,7 +40,7 @@ class Claim:
             InputError: another process or run uses the directory, or it cannot be written.
         """
         self.path = path
-        if not (path / LOCK).exists():
+        if not os.path.lexists(path / LOCK):
             check()
         try:
             self._made = self._take()

@@ -5,6 +5,7 @@ is resolved: every setting has its value.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -90,7 +91,7 @@ class Configuration(BaseModel):
     """`digits` (embedded), a directory of class folders or of parquet files, or the name of a data set on the Hugging
     Face hub, such as uoft-cs/cifar10."""
     image_size: Annotated[int, Between(1, 4096)] | None = setting(DATA, None)
-    """Bring images to squares of this side, in pixels. Images of one size keep it."""
+    """Bring images to squares of this side, in pixels; by default, images of one size keep it."""
     subset: Annotated[int | float, Between(1e-6, 10**9)] | None = setting(DATA, None)
     """Use a class-balanced part of the training set: a fraction up to 1, or a count."""
     test_split: str | None = setting(DATA, None, "NAME")
@@ -129,11 +130,10 @@ class Configuration(BaseModel):
     def _check_colour(cls, colour: str) -> str:
         from PIL import ImageColor
 
-        try:
-            ImageColor.getrgb(colour)
-        except ValueError:
-            raise ValueError(f"{brief(colour)} is no colour: give a name such as white, or #rrggbb") from None
-        return colour
+        with suppress(ValueError):
+            if len(ImageColor.getrgb(colour)) == 3:  # four have transparency themselves
+                return colour
+        raise ValueError(f"{brief(colour)} is no colour: give a name such as white, or #rrggbb")
 
     def data_settings(self) -> DataSettings:
         """Return those of the settings that say which images are learned from."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import entrannas.architecture
-from entrannas.architecture import Genotype
+from entrannas.architecture import PUBLISHED, Genotype
 from entrannas.runs.run import Run
 
 
@@ -16,5 +16,5 @@ def load_genotype(source: str | Path) -> Genotype:
     Raises:
         InputError: nothing of that name, not a valid genotype, or not the one that the run wrote.
     """
-    run = Run.find(source)
+    run = None if source in PUBLISHED else Run.find(source)
     return run.genotype() if run else entrannas.architecture.load_genotype(source)

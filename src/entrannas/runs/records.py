@@ -3,9 +3,9 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from entrannas.data import DataSummary
@@ -57,7 +57,8 @@ class About(Record):
         versions: those of the libraries.
         data: what was learned of the data.
         changes: the settings that were changed on the way.
-        digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file.
+        digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file. Names are those
+            of files in the directory itself.
         digest: of all this.
     """
 
@@ -67,7 +68,7 @@ class About(Record):
     versions: dict[str, str]
     data: DataSummary
     changes: tuple[Change, ...] = ()
-    digests: dict[str, tuple[str | None, ...]] = {}
+    digests: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], tuple[str | None, ...]] = {}
     digest: str = ""
 
     def sealed(self) -> bytes:

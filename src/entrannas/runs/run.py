@@ -76,6 +76,8 @@ class Run:
             InputError: the directory is in use, or holds something else than what is to be resumed.
         """
         if path is None:
+            if resume:
+                raise InputError("there is nothing to resume: give the run directory as out")
             return Claim.new(f"{command}-{Path(config.data).name}")
         run = cls(Path(path))
         if resume:
@@ -89,10 +91,11 @@ class Run:
         Raises:
             InputError: its `config.json` is lost.
         """
-        there = [name for name in (CONFIG, ABOUT) if os.path.lexists(os.path.join(path, name))]
+        folder = os.path.expanduser(path)
+        there = [name for name in (CONFIG, ABOUT) if os.path.lexists(os.path.join(folder, name))]
         if not there:
             return None
-        run = cls(Path(path))
+        run = cls(Path(folder))
         return run if CONFIG in there or run.sound(CONFIG) else None
 
     @classmethod
@@ -133,7 +136,7 @@ class Run:
         except OSError as error:
             raise InputError(f"cannot read {self.path}: {error.strerror}") from None
         if names and not self._stopped_early(names):
-            what = "holds another run" if Run.find(self.path) else "is not empty"
+            what = "holds another run" if CONFIG in names else "is not empty"
             raise InputError(f"{self.path} {what}: choose another --out, or go on with a run by --resume")
 
     def _stopped_early(self, names: set[str]) -> bool:
@@ -250,19 +253,6 @@ class Run:
 
         return Seen.from_tensors(self.load_tensors(IMAGES)[1])
 
-    def check_classes(self, classes: tuple[str, ...], data: str | None) -> None:
-        """Refuse images of other classes than the run's.
-
-        Raises:
-            InputError: they differ.
-        """
-        learned = self.data().classes
-        if classes != learned:
-            raise InputError(
-                f"{data} has other classes than the network was trained on: {', '.join(classes)} "
-                f"instead of {', '.join(learned)}"
-            )
-
     def genotype(self) -> Genotype:
         """Return the run's architecture.
 
@@ -285,7 +275,7 @@ class Run:
 
     def _lines(self) -> list[bytes]:
         path = self.sound(METRICS)
-        return read_whole(path, _MOST).splitlines(keepends=True) if path else []
+        return path.read_bytes().splitlines(keepends=True) if path else []  # of any size: it is what the run wrote
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""

@@ -4,7 +4,8 @@ with Task("training", "train", config, out, resume, listeners) as task:
 learner = ...
 task.begin(learner)
 for epoch in task.epochs(config.epochs, steps):
-task.end_epoch(epoch, ...)
+...
+task.end_epoch(epoch, metrics)
 return task.finish(result)
 """
 
