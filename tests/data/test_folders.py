@@ -106,6 +106,13 @@ def test_what_pillow_can_open_is_an_image_whatever_its_ending(tmp_path: Path) ->
     assert "1 beside the class folders (loose.png)" in _told(found)
 
 
+def test_images_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"cat": 3, "dog": 2})
+    picture(tmp_path / "cat" / "000a" / "deep.png", 0)
+    images = read_folders(tmp_path, None).train["cat"]
+    assert images == sorted((tmp_path / "cat").rglob("*.png"))
+
+
 def test_links_are_followed_and_circles_noticed(tmp_path: Path) -> None:
     class_folders(tmp_path / "elsewhere", {"wolf": 4})
     root = class_folders(tmp_path / "data", {"cat": 3, "dog": 2})

@@ -96,6 +96,12 @@ def test_wide_images_that_no_rule_is_for_are_refused() -> None:
         to_pixels(holed, (1, 1, 2), PixelRules(low=0, high=1))
 
 
+def test_grey_with_alpha_multiplied_in_is_laid_on_the_background() -> None:
+    image = _circle("LA").convert("La")
+    pixels = to_pixels(image, (1, 16, 16), PLAIN)
+    assert pixels[0, 0, 0] == 255 and pixels[0, 6, 6] == 0
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV"])
 def test_any_mode_becomes_grey_or_colour(mode: str) -> None:
     image = Image.linear_gradient("L").resize((8, 6)).convert("RGB")

@@ -91,6 +91,19 @@ def test_a_training_image_that_was_moved_or_copied_to_the_test_folder_is_left_ou
     assert note == "1 test image left out, since the run has learned from the same"
 
 
+def test_copies_of_a_held_out_image_do_not_bring_what_was_learned_from_into_the_test(photos: Path) -> None:
+    for path in [*photos.rglob("*.png")]:
+        path.with_name(f"copy-{path.name}").write_bytes(path.read_bytes())
+    data = load_training_data(DataSettings(str(photos)), CPU)
+    copied = int(torch.isin(data.test.digests, data.images.digests).sum())
+    assert copied and any(f"warning: {copied} test images of 12 are training images too" in note for note in data.notes)
+    seen = data.seen()
+    picture(photos / "cat" / "new.png", 5)
+    source, _ = keep_apart(open_source(str(photos)), seen)
+    kept = {digest(source.test.reader.read(index)) for index in source.test.indices.tolist()}
+    assert kept and kept.isdisjoint(data.images.digests.tolist())
+
+
 def test_changes_are_counted() -> None:
     def seen(trained: list[int], held_out: list[int]) -> Seen:
         return Seen(torch.tensor(trained), torch.tensor(held_out))

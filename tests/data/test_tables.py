@@ -141,6 +141,28 @@ def test_no_file_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
             reader.read(index)
 
 
+def test_a_table_that_names_files_is_known_by_its_own_content_alone(tmp_path: Path) -> None:
+    """Not by theirs: what was decoded of them is not kept. Folders of files that it names are no classes."""
+    _write(tmp_path / "whole", "train", {"label": [0, 1] * 6})
+    assert open_source(str(tmp_path / "whole")).train.reader.identity() is not None
+    (tmp_path / "named" / "images").mkdir(parents=True)
+    for n in range(12):
+        Image.new("L", (6, 6), n).save(tmp_path / "named" / "images" / f"{n}.png")
+    kind = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    cells = [{"bytes": None, "path": f"images/{n}.png"} for n in range(12)]
+    table = pyarrow.table({"picture": pyarrow.array(cells, kind), "label": [0, 1] * 6})
+    pyarrow.parquet.write_table(table, tmp_path / "named" / "train.parquet")
+    source = open_source(str(tmp_path / "named"))
+    assert len(source.train) + len(source.test) == 12 and source.train.reader.identity() is None
+
+
+def test_a_file_that_links_lead_to_twice_is_read_once(tmp_path: Path) -> None:
+    _write(tmp_path / "set", "train", {"label": [0, 1] * 6})
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "set")
+    source = open_source(str(tmp_path / "set"))
+    assert len(source.train) + len(source.test) == 12
+
+
 def test_what_is_no_table_of_images(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"x": [1, 2]}).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(InputError, match="lacks an image column: its columns are x"):

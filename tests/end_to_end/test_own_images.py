@@ -50,6 +50,7 @@ def test_what_was_learned_from_is_not_tested_on(entrannas: Entrannas, tmp_path: 
     gone = entrannas("evaluate", "net", code=2)
     assert f"no such folder: {photos}" in gone.err
     assert entrannas("evaluate", "net", "moved", "--json").json == trained.json
+    assert entrannas("consistency", "found", "moved", "--json").json == measured.json
 
 
 def test_a_run_is_resumed_on_the_same_images_alone(entrannas: Entrannas, tmp_path: Path) -> None:

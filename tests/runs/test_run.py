@@ -378,3 +378,31 @@ def test_a_run_can_be_read_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(module, "file_digest", slow)
     assert run.sound("a") == run.path / "a" and seen == 3
+
+
+@pytest.mark.parametrize("name", ["../victim.txt", "/tmp/victim.txt", "a/b", "..", ".lock", ""])
+def test_no_file_outside_of_the_directory_is_a_run_s(tmp_path: Path, name: str) -> None:
+    """Whoever wrote `run.json`, which anybody can seal."""
+    (tmp_path / "victim.txt").write_text("mine")
+    path = tmp_path / "run"
+    path.mkdir()
+    forged = about().model_copy(update={"digests": {name: (None, hashlib.sha256(b"mine").hexdigest())}})
+    (path / ABOUT).write_bytes(forged.sealed())
+    with pytest.raises(InputError, match=r"run.json is damaged|is not empty"):
+        begun(path)
+    assert (tmp_path / "victim.txt").read_text() == "mine"
+
+
+def test_a_run_whose_settings_are_lost_is_no_folder_without_a_run(tmp_path: Path) -> None:
+    run = _whole(tmp_path / "run")
+    (run.path / CONFIG).unlink()
+    with pytest.raises(InputError, match=r"config.json is missing: put a copy back"):
+        Run.find(run.path)
+
+
+def test_the_data_may_be_elsewhere_when_a_run_is_taken_up_again(tmp_path: Path) -> None:
+    """That they are the same is known by the digests of the images."""
+    run = begun(tmp_path / "run", data="here")
+    moved = Settings.resolve({"data": "there"})
+    assert run.check_settings(moved) == {} and run.go_on(about(), moved, 0) == ()
+    assert run.config(Settings).data == "there"
