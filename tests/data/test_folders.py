@@ -38,7 +38,9 @@ def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     picture(tmp_path / "train" / "steam" / "a.png", 0)
     found = read_folders(tmp_path, None)
     assert _counts(found.train) == {"bus": 2, "car": 2, "train": 3}
-    assert "taken for classes, since bus, car beside them are no splits: train" in _told(found)
+    assert found.doubt is not None and found.doubt.startswith(
+        "train taken for classes, not for splits, because of what"
+    )
 
 
 def test_splits_without_class_folders_are_no_classes(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_pipes_are_not_opened_and_links_to_nowhere_not_lost(tmp_path: Path) -> N
 def test_a_class_without_an_image_and_a_closed_folder_are_errors(tmp_path: Path) -> None:
     class_folders(tmp_path, {"cat": 3, "dog": 2})
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"the class empty has no image: .*empty holds none; fill or remove it"):
+    with pytest.raises(InputError, match=r"the class empty has no image: fill or remove .*empty"):
         read_folders(tmp_path, None)
     (tmp_path / "empty").chmod(0)
     if not os.access(tmp_path / "empty", os.R_OK):  # as root everything may be read
@@ -149,7 +151,9 @@ def test_a_class_without_an_image_and_a_closed_folder_are_errors(tmp_path: Path)
 
 def test_a_folder_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
     class_folders(tmp_path / "photos", {"cat": 3, "dog": 2})
-    with pytest.raises(InputError, match="one folder, photos, which holds folders: if these are the classes, give"):
+    with pytest.raises(
+        InputError, match=r"one folder, in which are others: if the classes are those in .*photos, give that"
+    ):
         read_folders(tmp_path, None)
 
 
@@ -168,3 +172,23 @@ def test_an_image_is_told_by_its_content_alone_where_pillow_would_run_a_program(
     class_folders(tmp_path, {"cat": 3, "dog": 2})
     Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "vector.eps")
     assert _counts(read_folders(tmp_path, None).train) == {"cat": 3, "dog": 2}
+
+
+def test_what_is_there_in_the_place_of_images_is_told(tmp_path: Path) -> None:
+    class_folders(tmp_path / "a", {"cat": 3, "dog": 2})
+    (tmp_path / "a" / "phone").mkdir()
+    (tmp_path / "a" / "phone" / "1.heic").write_bytes(b"heic")
+    with pytest.raises(
+        InputError, match=r"class phone has no image: fill .*; it holds files of other kinds \(1 .heic\)"
+    ):
+        read_folders(tmp_path / "a", None)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"no images in .*; it holds files of other kinds \(1 .zip\)"):
+        read_folders(tmp_path / "b", None)
+    picture(tmp_path / "c" / "1.png", 0)
+    with pytest.raises(InputError, match="holds 1 image but no class folders"):
+        read_folders(tmp_path / "c", None)
+    class_folders(tmp_path / "d" / "more" / "photos", {"cat": 3, "dog": 2})
+    with pytest.raises(InputError, match=r"if the classes are those in .*more/photos, give that"):
+        read_folders(tmp_path / "d", None)

@@ -91,6 +91,17 @@ def test_a_training_image_that_was_moved_or_copied_to_the_test_folder_is_left_ou
     assert note == "1 test image left out, since the run has learned from the same"
 
 
+def test_a_class_that_is_new_has_images_held_out(photos: Path) -> None:
+    seen, held_out = _seen(photos)
+    for i in range(10):
+        picture(photos / "cow" / f"cow-{i}.png", 500 + i)
+    source, note = keep_apart(open_source(str(photos)), seen)
+    names = _names(source.test)
+    assert held_out < names and len(names - held_out) == 2 and all(name.startswith("cow") for name in names - held_out)
+    assert note is not None and note.endswith("on the 6 that are left, and on 2 of classes of which none was held out")
+    assert "8 of them held out for the test" in source.notes()[0]
+
+
 def test_copies_of_a_held_out_image_do_not_bring_what_was_learned_from_into_the_test(photos: Path) -> None:
     for path in [*photos.rglob("*.png")]:
         path.with_name(f"copy-{path.name}").write_bytes(path.read_bytes())

@@ -46,9 +46,9 @@ def test_class_folders_with_train_and_test(tmp_path: Path) -> None:
     source = open_source(str(tmp_path))
     assert source.classes == ("cat", "dog") and not source.drawn
     assert source.train.labels.tolist() == [0] * 6 + [1] * 4 and source.test.labels.tolist() == [0, 0, 1]
-    assert source.told == (
+    assert source.notes() == [
         f"{tmp_path}: train 10 images of 2 classes, test 3 images; left out: files of other kinds (1 .txt)"
-    )
+    ]
     with pytest.raises(InputError, match="has no label column to choose: leave --label-column out"):
         open_source(str(tmp_path), label_column="x")
 
@@ -57,7 +57,7 @@ def test_class_folders_without_test_hold_a_fifth_out(tmp_path: Path) -> None:
     source = open_source(str(class_folders(tmp_path, {"cat": 20, "dog": 10})))
     assert len(source.train) == 24 and source.drawn
     assert source.test.labels.tolist() == [0] * 4 + [1] * 2
-    assert source.told == f"{tmp_path}: 30 images of 2 classes, 6 of them held out for the test"
+    assert source.notes() == [f"{tmp_path}: 30 images of 2 classes, 6 of them held out for the test"]
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6))
@@ -72,7 +72,7 @@ def test_each_class_keeps_a_training_image_and_has_one_held_out_if_there_are_two
 def test_too_few_images_are_told(tmp_path: Path) -> None:
     source = open_source(str(class_folders(tmp_path / "a", {"cat": 5, "dog": 1})))
     assert source.train.labels.bincount().tolist() == [4, 1]
-    assert "1 of them held out for the test (none of dog, of which there is one image)" in source.told
+    assert source.notes()[0].endswith("1 of them held out for the test, none of dog")
     with pytest.raises(InputError, match="one image a class"):
         open_source(str(class_folders(tmp_path / "b", {"cat": 1, "dog": 1})))
 

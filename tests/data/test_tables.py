@@ -42,7 +42,7 @@ def test_splits_stand_in_the_names_of_files(tmp_path: Path, noted: bool) -> None
         _write(tmp_path / "a [1]*", split, {"label": [0, 1, 2] * 4}, noted)
     source = open_source(str(tmp_path / "a [1]*"))
     assert _sizes(source) == (12, 12) and source.classes == ("0", "1", "2") and not source.drawn
-    assert source.told == f"{tmp_path / 'a [1]*'}: train 12 images of 3 classes, test 12 images"
+    assert source.notes() == [f"{tmp_path / 'a [1]*'}: train 12 images of 3 classes, test 12 images"]
 
 
 def test_splits_stand_in_the_names_of_folders(tmp_path: Path) -> None:
@@ -83,9 +83,10 @@ def test_the_only_column_that_may_be_labels_is_taken(tmp_path: Path) -> None:
     assert open_source(str(tmp_path)).classes == ("cat", "dog")
 
 
-@pytest.mark.parametrize("missing", [None, -1])
-def test_missing_labels_of_training_images_are_counted(tmp_path: Path, missing: int | None) -> None:
-    _write(tmp_path, "train", {"label": [0, 1, missing] * 4})
+@pytest.mark.parametrize("missing", [None, -1, ""])
+def test_missing_labels_of_training_images_are_counted(tmp_path: Path, missing: int | str | None) -> None:
+    labels = ["a", "b", missing] if isinstance(missing, str) else [0, 1, missing]
+    _write(tmp_path, "train", {"label": labels * 4})
     with pytest.raises(InputError, match="4 of the 12 labels of the train split are missing"):
         open_source(str(tmp_path))
 
@@ -96,7 +97,7 @@ def test_a_test_split_without_labels_gives_way(tmp_path: Path) -> None:
     _write(tmp_path, "test", {"label": [-1] * 4}, label=named)
     source = open_source(str(tmp_path))
     assert _sizes(source) == (16, 4) and source.drawn
-    assert "left out: test (4 of its 4 labels are missing)" in source.told
+    assert "left out: test (4 of its 4 labels are missing)" in source.notes()[0]
     _write(tmp_path, "validation", {"label": [0, 1]}, label=named)
     source = open_source(str(tmp_path))
     assert _sizes(source) == (20, 2) and source.classes == ("bird", "dog")
@@ -108,7 +109,7 @@ def test_a_test_split_with_other_columns_gives_way(tmp_path: Path) -> None:
     _write(tmp_path, "train", {"label": [0, 1] * 10})
     _write(tmp_path, "test", {"id": [0, 1]})
     source = open_source(str(tmp_path))
-    assert source.drawn and "test (without the column label)" in source.told
+    assert source.drawn and "test (without the column label)" in source.notes()[0]
 
 
 def test_a_test_label_that_training_lacks(tmp_path: Path) -> None:
@@ -171,8 +172,11 @@ def test_what_is_no_table_of_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks a column 'label': its columns are picture, weight"):
         open_source(str(tmp_path / "unlabelled"))
     (tmp_path / "train.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(InputError, match="cannot load"):
+    with pytest.raises(InputError, match=r"cannot read .*train.parquet: .*; get the file again"):
         open_source(str(tmp_path))
+    _write(tmp_path / "floats", "train", {"label": [0.5, 1.0]})
+    with pytest.raises(InputError, match=r"the column label of .* holds no labels"):
+        open_source(str(tmp_path / "floats"))
 
 
 def test_parquet_without_rows(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_search_train_evaluate_show(entrannas: Entrannas, tmp_path: Path) -> Non
     search = entrannas("search", *SMALL, "--out", "found", "--picture-every", 2, "--json")
     assert set(search.json) == {"run", "genotype", "seconds", "weights_accuracy", "alpha_accuracy"} | SIZES
     assert search.json["run"] == "found"
-    assert "preset for digits: 2 epochs, 3 cells, 4 channels" in search.err
+    assert "preset for digits: batch_size 32, flip no; flags change it" in search.err
     assert "search 2/2" in search.err and "left" in search.err
 
     run = tmp_path / "found"

@@ -105,5 +105,6 @@ def run() -> int:
 
 def _fail(message: str) -> int:
     if message:  # a command that was asked for nothing has shown its help, and complains of nothing
-        print(f"entrannas: {' '.join(message.split())}", file=sys.stderr)
+        text = " ".join(message.split()).replace("Value error, ", "")  # Typer's, of a name that is not in a list
+        print(f"entrannas: {text}", file=sys.stderr)
     return 2

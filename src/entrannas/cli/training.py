@@ -1,5 +1,6 @@
 """`entrannas train` and `entrannas evaluate`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,8 +65,14 @@ def evaluate(
 
 
 def _inherited(genotype: str, data: str | None) -> dict[str, Any]:
-    """What a training takes over from the run that its genotype comes from: the data, unless others are given."""
+    """What a training takes over from the run that its genotype comes from: all of the data, unless others are given.
+
+    Those given are the run's, in another place, where its own are gone.
+    """
     run = Run.find(genotype)
-    settings = settings_in(run).model_dump() if run else {}
-    same = data is None or TrainConfig.resolve({"data": data}).data == settings.get("data")
-    return {name: settings[name] for name in _OF_THE_DATA if run and same}
+    if run is None:
+        return {}
+    settings = settings_in(run)
+    moved = os.path.isabs(settings.data) and not os.path.isdir(settings.data)
+    same = data is None or moved or TrainConfig.resolve({"data": data}).data == settings.data
+    return {name: getattr(settings, name) for name in _OF_THE_DATA} if same else {}

@@ -35,12 +35,14 @@ class Folders:
         test: those of the test split; None where there is none that can serve.
         names: those of the two splits; empty for class folders without splits.
         left_out: what is not read, a phrase each.
+        doubt: what looks as if it were meant otherwise, if anything.
     """
 
     train: Classes
     test: Classes | None
     names: tuple[str, ...]
     left_out: tuple[str, ...]
+    doubt: str | None = None
 
 
 def read_folders(root: Path, wanted: str | None) -> Folders:
@@ -78,12 +80,15 @@ def _plain(root: Path, wanted: str | None, parted: list[str]) -> Folders:
     if wanted is not None:
         raise InputError(f"{root} has no split {wanted!r} to test on: it holds no split folders")
     walk = _Walk()
-    classes = _checked(root, walk.classes(root))
-    told = walk.told()
+    classes = _checked(root, walk.classes(root), walk)
+    doubt = None
     if parted:
         others = named(name for name in classes if kind_of(name) is None)
-        told.append(f"taken for classes, since {others} beside them are no splits: {named(parted)}")
-    return Folders(classes, None, (), tuple(told))
+        doubt = (
+            f"{named(parted)} taken for classes, not for splits, because of what is beside: {others}; "
+            "if they are splits, move that away"
+        )
+    return Folders(classes, None, (), tuple(walk.told()), doubt)
 
 
 def _parted(root: Path, names: list[str], wanted: str | None) -> Folders:
@@ -91,7 +96,7 @@ def _parted(root: Path, names: list[str], wanted: str | None) -> Folders:
     train_name = train_split(names, str(root))
     walks = {name: _Walk() for name in names}
     splits = {name: walk.classes(root / name) for name, walk in walks.items()}
-    train = _checked(root / train_name, splits[train_name])
+    train = _checked(root / train_name, splits[train_name], walks[train_name])
     faults = {name: _fault(splits[name], walks[name]) for name in names if name != train_name}
     chosen, others = test_split(faults, wanted, str(root))
 
@@ -118,20 +123,33 @@ def _fault(classes: Classes, walk: "_Walk") -> str | None:
     return "flat: it has images but no class folders" if walk.loose else "without images in class folders"
 
 
-def _checked(root: Path, classes: Classes) -> Classes:
+def _checked(root: Path, classes: Classes, walk: "_Walk") -> Classes:
     """Refuse training images that are none, or of which a class has none."""
-    if len(classes) == 1:
-        (name,) = classes
-        if _Walk().listing(root / name)[0]:
-            raise InputError(
-                f"{root} holds one folder, {name}, which holds folders: if these are the classes, give {root / name}"
-            )
+    inner = root
+    while len(folders := _Walk().listing(inner)[0]) == 1:
+        (inner,) = folders
+    if inner != root and folders:
+        raise InputError(
+            f"{root} holds one folder, in which are others: if the classes are those in {inner}, give that"
+        )
+    if not classes and walk.loose:
+        raise InputError(
+            f"{root} holds {count(len(walk.loose), 'image')} but no class folders: give each class a folder of its own"
+        )
     if not any(classes.values()):
-        raise InputError(f"no images in {root}: expected class folders of images, or parquet files")
+        raise InputError(f"no images in {root}: expected class folders of images, or parquet files{_instead(root)}")
     for name, images in classes.items():
         if not images:
-            raise InputError(f"the class {name} has no image: {root / name} holds none; fill or remove it")
+            raise InputError(f"the class {name} has no image: fill or remove {root / name}{_instead(root / name)}")
     return classes
+
+
+def _instead(folder: Path) -> str:
+    """Tell what a folder holds in the place of images."""
+    walk = _Walk()
+    walk.tree(folder, ())
+    told = walk.told()
+    return f"; it holds {', '.join(told)}" if told else ""
 
 
 class _Walk:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from entrannas.data.folders import count
 from entrannas.data.images import Images
-from entrannas.data.sources import Source, Split, digest
+from entrannas.data.sources import HELD_OUT, Source, Split, balanced_order, digest
 from entrannas.errors import InputError
 
 
@@ -97,14 +97,30 @@ def _held_out_again(source: Source, seen: Seen) -> tuple[Source, str | None]:
     held_out &= ~trained  # of copies of one image, which were on both sides
     if not held_out.any():
         raise InputError("none of the images that the run held out is left to test on: give a test split")
-    gone = (~torch.isin(seen.held_out, there)).sum()
-    unknown = (~(held_out | trained)).sum()
+    gone = int((~torch.isin(seen.held_out, there)).sum())
+    unknown = ~(held_out | trained)
+    left = int(held_out.sum())
+    fresh = _of_new_classes(whole, held_out, unknown)
+    held_out[fresh] = True
     note = (
-        f"the images have changed: {int(gone):,} of the {len(seen.held_out):,} that were held out are gone, "
-        f"{int(unknown):,} are new or were not in use; the test is on the {int(held_out.sum()):,} that are left"
+        f"the images have changed: {gone:,} of the {len(seen.held_out):,} that were held out are gone, "
+        f"{int(unknown.sum()):,} are new or were not in use; the test is on the {left:,} that are left"
     )
+    note += f", and on {len(fresh):,} of classes of which none was held out" if len(fresh) else ""
     train, test = (whole.select(mask.nonzero().squeeze(1)) for mask in (~held_out, held_out))
     return replace(source, train=train, test=test), note
+
+
+def _of_new_classes(whole: Split, held_out: Tensor, unknown: Tensor) -> Tensor:
+    """Choose a fifth of the unknown images of each class of which none is held out."""
+    order = balanced_order(whole.labels, "held out")
+    chosen = []
+    for label in whole.labels.unique():
+        members = whole.labels == label
+        if not held_out[members].any():
+            free = order[(members & unknown)[order]]
+            chosen.append(free[: round(HELD_OUT * len(free))])
+    return torch.cat([torch.zeros(0, dtype=torch.int64), *chosen])
 
 
 def _digests(split: Split) -> Tensor:

@@ -24,7 +24,7 @@ from entrannas.data.tables import Tables, cell_content, names_files, parquet_fil
 from entrannas.errors import InputError
 from entrannas.runtime import generator
 
-_HELD_OUT = 0.2
+HELD_OUT = 0.2
 
 
 class Reader(ABC):
@@ -72,14 +72,27 @@ class Source:
         test: the test images.
         classes: the names of the classes.
         drawn: whether the source came without a test split, so that a fifth of its images is held out as one.
-        told: what was found, and what is left out, in a line.
+        found: what was found, in words.
+        left_out: what is not read, a phrase each.
+        doubt: what looks as if it were meant otherwise, if anything.
     """
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     drawn: bool
-    told: str
+    found: str
+    left_out: tuple[str, ...] = ()
+    doubt: str | None = None
+
+    def notes(self) -> list[str]:
+        """Return what is to be told of it, a line each."""
+        told = self.found
+        if self.drawn:
+            none = [name for label, name in enumerate(self.classes) if not (self.test.labels == label).any()]
+            told += f", {len(self.test):,} of them held out for the test" + (f", none of {named(none)}" if none else "")
+        told += f"; left out: {'; '.join(self.left_out)}" if self.left_out else ""
+        return [told, *([f"warning: {self.doubt}"] if self.doubt else [])]
 
 
 def digest(content: bytes) -> int:
@@ -120,6 +133,9 @@ def open_source(data: str, test_split: str | None = None, label_column: str | No
         else:
             _refuse(data, label_column=label_column)
             source = _of_folders(path, test_split)
+            if files:
+                doubt = f"the class folders are read, not the tables beside them: {named(file.name for file in files)}"
+                source = replace(source, doubt=doubt)
     if len(source.classes) < 2:
         found = f"one class only ({source.classes[0]})" if source.classes else "no class"
         raise InputError(f"{data} holds {found}: give images of at least two")
@@ -176,7 +192,7 @@ def _hold_out(split: Split) -> tuple[Split, Split]:
     """Hold a fifth out; each class keeps a training image, and has one held out if there are two."""
     order = balanced_order(split.labels, "held out")
     held_out = torch.zeros(len(split), dtype=torch.bool)
-    held_out[order[: max(1, round(_HELD_OUT * len(split)))]] = True
+    held_out[order[: max(1, round(HELD_OUT * len(split)))]] = True
     for label in split.labels.unique():
         members = order[split.labels[order] == label]
         if len(members) > 1:
@@ -191,25 +207,24 @@ def _whole(reader: Reader, labels: Sequence[int]) -> Split:
 
 
 def _source(
-    data: str, train: Split, test: Split | None, classes: tuple[str, ...], names: Sequence[str], left_out: Sequence[str]
+    data: str,
+    train: Split,
+    test: Split | None,
+    classes: tuple[str, ...],
+    names: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+    doubt: str | None = None,
 ) -> Source:
-    """Put a source together, with a fifth held out if there is no test split, and tell what was found."""
-    drawn = test is None
-    told = f"{count(len(train), 'image')} of {count(len(classes), 'class')}"
-    told = f"{names[0]} {told}" if names else told
-    if test is None:
-        train, test = _hold_out(train)
-        if not len(test):
-            raise InputError(
-                f"{data} has one image a class: give each at least two, one to learn from and one to test on"
-            )
-        told += f", {len(test):,} of them held out for the test"
-        single = [name for label, name in enumerate(classes) if not (test.labels == label).any()]
-        told += f" (none of {named(single)}, of which there is one image)" if single else ""
-    else:
-        told += f", {names[1]} {count(len(test), 'image')}"
-    told += f"; left out: {'; '.join(left_out)}" if left_out else ""
-    return Source(train, test, classes, drawn, f"{data}: {told}")
+    """Put a source together, with a fifth held out if there is no test split."""
+    found = f"{count(len(train), 'image')} of {count(len(classes), 'class')}"
+    found = f"{data}: {names[0]} {found}" if names else f"{data}: {found}"
+    if test is not None:
+        found += f", {names[1]} {count(len(test), 'image')}"
+        return Source(train, test, classes, False, found, tuple(left_out), doubt)
+    train, test = _hold_out(train)
+    if not len(test):
+        raise InputError(f"{data} has one image a class: give each two at least, to learn from one and test on one")
+    return Source(train, test, classes, True, found, tuple(left_out), doubt)
 
 
 class _DigitsReader(Reader):
@@ -232,9 +247,8 @@ def _digits() -> Source:
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
     classes = tuple(str(name) for name in digits.target_names)
-    source = _source("digits", _whole(_DigitsReader(images), digits.target), None, classes, (), ())
-    there = "; these are the embedded ones, the folder here is ./digits" if Path("digits").is_dir() else ""
-    return replace(source, told=source.told + there)
+    doubt = "these are the embedded ones; the folder of that name is ./digits" if Path("digits").is_dir() else None
+    return _source("digits", _whole(_DigitsReader(images), digits.target), None, classes, doubt=doubt)
 
 
 def _are_classes(root: Path) -> bool:
@@ -277,7 +291,7 @@ def _of_folders(root: Path, test_split: str | None) -> Source:
         return _whole(_FileReader([path for paths in images.values() for path in paths]), labels)
 
     test = None if found.test is None else split(found.test)
-    return _source(str(root), split(found.train), test, classes, found.names, found.left_out)
+    return _source(str(root), split(found.train), test, classes, found.names, found.left_out, found.doubt)
 
 
 class _TableReader(Reader):

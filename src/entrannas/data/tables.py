@@ -59,8 +59,14 @@ def read_parquet(root: Path, files: list[Path], wanted: str | None, column: str 
     Raises:
         InputError: a file is damaged, or there is no image column or no label column, or labels are missing.
     """
+    from pyarrow.parquet import read_metadata
+
     splits: dict[str, list[str]] = {}
     for path in files:
+        try:
+            read_metadata(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {str(error).splitlines()[0]}; get the file again") from None
         splits.setdefault(_split_of(path.relative_to(root)), []).append(glob.escape(str(path)))
     tables = {name: _load(str(root), "parquet", {name: paths}, name) for name, paths in splits.items()}
     return _read(str(root), tables, wanted, column)
@@ -152,6 +158,7 @@ def _holds_images(feature: Any) -> bool:
 def _label_column(data: str, features: Mapping[str, Any], column: str | None) -> str:
     """Choose the label column: the one that is wanted, else `label`, else the only one that it may be."""
     able = [name for name, feature in features.items() if _may_be_labels(feature)]
+    column = "label" if column is None and "label" in features else column
     if column is not None:
         if column not in features:
             raise InputError(f"{data} has no column {column!r}: its columns are {', '.join(features)}")
@@ -160,8 +167,6 @@ def _label_column(data: str, features: Mapping[str, Any], column: str | None) ->
                 f"the column {column} of {data} holds no labels: they are classes, integers, texts or bools"
             )
         return column
-    if "label" in able:
-        return "label"
     if len(able) == 1:
         return able[0]
     if able:
@@ -177,7 +182,9 @@ def _may_be_labels(feature: Any) -> bool:
 
 
 def _missing(value: Any) -> bool:
-    """Tell the values that stand for no label: null, and the -1 of test sets that are published without theirs."""
+    """Tell the values that stand for no label: null, nothing, the -1 of test sets that are published without theirs."""
+    if isinstance(value, str):
+        return not value.strip()
     return value is None or (value == -1 and not isinstance(value, bool))
 
 
@@ -186,7 +193,7 @@ def _known_values(data: str, split: str, labels: list[Any], given: list[str] | N
     missing = sum(map(_missing, labels))
     if missing:
         raise InputError(
-            f"{data}: {missing:,} of the {len(labels):,} labels of the {split} split are missing (null or -1): "
+            f"{data}: {missing:,} of the {len(labels):,} labels of the {split} split are missing (null, empty or -1): "
             "label these images or leave them out"
         )
     return list(range(len(given))) if given else sorted(set(labels))

@@ -70,10 +70,10 @@ def load_training_data(
             classes are others than the run's.
     """
     source = open_source(settings.data, settings.test_split, settings.label_column)
-    notes = [source.told]
+    note = None
     if seen is not None:
         source, note = keep_apart(source, seen)
-        notes += [note] if note else []
+    notes = [*source.notes(), *([note] if note else [])]
     split = source.train
     if settings.subset is not None:
         split = _subset(split, settings.subset, settings.seed, settings.data)
@@ -131,7 +131,7 @@ def load_test_images(
     source = open_source(settings.data, settings.test_split, settings.label_column)
     _check_classes(source, learned, settings.data)
     source, note = keep_apart(source, seen)
-    notes = [source.told, *([note] if note else [])]
+    notes = [*source.notes(), *([note] if note else [])]
     arguments = learned.shape, learned.pixels, device, settings.skip_damaged
     (images,) = load_images([source.test], *arguments, say=notes.append)
     return images, tuple(notes)

@@ -179,11 +179,10 @@ class Configuration(BaseModel):
             raise InputError(_at(places, name) + what)
 
     def preset_note(self) -> str | None:
-        """Say in one line that the preset of a data set is in force, if one is."""
-        if self.data not in self.PRESETS:
-            return None
-        told = (f"{getattr(self, name)} {name}" for name in ("epochs", "cells", "channels"))
-        return f"preset for {self.data}: {', '.join(told)}; flags change it"
+        """Say in one line what the preset of a data set has set, if one has."""
+        preset = self.PRESETS.get(self.data, {})
+        told = [f"{name} {shown(value)}" for name, value in preset.items() if getattr(self, name) == value]
+        return f"preset for {self.data}: {', '.join(told)}; flags change it" if told else None
 
 
 def _at(places: Mapping[str, str] | None, name: str) -> str:

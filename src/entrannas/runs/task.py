@@ -154,7 +154,7 @@ class Task:
             self.events.tell(f"{change.setting} {change.after} from epoch {change.epoch + 1} on, not {change.before}")
         if c.missing(self.fabric.device):
             self.events.tell(c.MISSING)
-        for note in (*self.data.notes, self.config.preset_note()):
+        for note in (*self.data.notes, None if self.resumed else self.config.preset_note()):
             if note:
                 self.events.tell(note)
 
