@@ -24,8 +24,8 @@ class TrainingData:
     """The images that a search or a training learns from, and those that a training is tested on.
 
     Attributes:
-        images: what is learned from.
-        test: what is not.
+        images: those that are learned from.
+        test: those that are not.
         classes: the names of the classes.
         pixels: how their pixels became 8 bits.
         normalisation: the mean and deviation of those that are learned from.
