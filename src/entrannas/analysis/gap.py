@@ -73,9 +73,8 @@ def consistency(
     wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     opened = Searched.load(searched, config, device, wanted)
     images = opened.data.images
-    held_out, notes = load_test_images(wanted, searched.data(), searched.seen(), opened.fabric.device)
-    for note in notes:
-        Events(listeners).tell(note)
+    say = Events(listeners).tell
+    held_out = load_test_images(wanted, searched.data(), searched.seen(), opened.fabric.device, say)
     with torch.no_grad():
         p = opened.searcher.relax()
     genotype = opened.searcher.derive()

@@ -26,6 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from entrannas.data.folders import named
 from entrannas.data.pixels import Pixels, is_grey, is_wide, open_image, to_pixels, upright_size, value_range
 from entrannas.data.sources import Split, balanced_order, digest
 from entrannas.data.summary import PixelRules, Shape
@@ -273,9 +274,11 @@ def _load(
     if not faults and file is not None:
         with suppress(InputError):  # it is a convenience: a full disk must not end a search
             write_whole(file, save({"digests": digests} | ({"images": pixels} if fits else {})))
-    damaged = torch.tensor([position in faults for position in range(len(split))])
-    split, left_out = split.select((~damaged).nonzero().squeeze(1)), digests[damaged]
-    digests, pixels = digests[~damaged], pixels[~damaged] if fits else pixels
+    left_out = digests[:0]
+    if faults:
+        damaged = torch.tensor([position in faults for position in range(len(split))])
+        split, left_out = split.select((~damaged).nonzero().squeeze(1)), digests[damaged]
+        digests, pixels = digests[~damaged], pixels[~damaged] if fits else pixels
     images: Images = (
         ResidentImages(pixels, split.labels, digests, device)
         if fits
@@ -289,10 +292,8 @@ def _load(
     return images, by_name(faults), by_name(heard)
 
 
-def _listed(named: Sequence[tuple[str, str]], most: int = 10) -> str:
-    texts = [f"{name} ({text})" for name, text in named[:most]]
-    rest = len(named) - most
-    return ", ".join(texts) + (f" and {rest:,} more" if rest > 0 else "")
+def _listed(told: Sequence[tuple[str, str]]) -> str:
+    return named((f"{name} ({text})" for name, text in told), most=10)
 
 
 def _damaged(faults: Sequence[tuple[str, str]]) -> InputError:

@@ -1,6 +1,6 @@
 """The images that a search or a training learns from, in batches, and what a run keeps of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -112,8 +112,8 @@ def _check_classes(source: Source, learned: DataSummary, data: str) -> None:
 
 
 def load_test_images(
-    settings: DataSettings, learned: DataSummary, seen: Seen, device: torch.device
-) -> tuple[Images, tuple[str, ...]]:
+    settings: DataSettings, learned: DataSummary, seen: Seen, device: torch.device, say: Callable[[str], None]
+) -> Images:
     """Load the test split of a source as a run has seen its training images, without any that it has learned from.
 
     Args:
@@ -121,9 +121,7 @@ def load_test_images(
         learned: what the run keeps of its data.
         seen: the digests of its images.
         device: where they are wanted.
-
-    Returns:
-        The images, and what is to be told of them, a line each.
+        say: where it is told what was found and what was left out.
 
     Raises:
         InputError: the source cannot be used, images are damaged, or it has other classes than the run.
@@ -131,10 +129,12 @@ def load_test_images(
     source = open_source(settings.data, settings.test_split, settings.label_column)
     _check_classes(source, learned, settings.data)
     source, note = keep_apart(source, seen)
-    notes = [*source.notes(), *([note] if note else [])]
     arguments = learned.shape, learned.pixels, device, settings.skip_damaged
-    (images,) = load_images([source.test], *arguments, say=notes.append)
-    return images, tuple(notes)
+    (images,) = load_images([source.test], *arguments, say=say)
+    for told in (*source.notes(), note):
+        if told:
+            say(told)
+    return images
 
 
 def _subset(split: Split, subset: float, seed: int, data: str) -> Split:

@@ -16,7 +16,6 @@ from .checkpoints import (
     load_optimizer_state,
     load_tensors,
     module_state,
-    not_finite,
     optimizer_state,
     take_up,
 )
@@ -93,7 +92,6 @@ __all__ = [
     "load_optimizer_state",
     "load_tensors",
     "module_state",
-    "not_finite",
     "optimizer_state",
     "progress",
     "setting",

@@ -360,11 +360,14 @@ class Run:
         Raises:
             InputError: the checkpoint is damaged, or the metrics of an epoch before it are lost.
         """
-        if self.sound(CHECKPOINT) is None:
+        from entrannas.runs.checkpoints import load_tensors
+
+        path = self.sound(CHECKPOINT)
+        if path is None:
             return 0, {}
-        notes, state = self.load_tensors(CHECKPOINT)
+        notes, state = load_tensors(path)
         if not notes.get("epoch", "").isdecimal():
-            raise damaged(self.path / CHECKPOINT, "it names no epoch")
+            raise damaged(path, "it names no epoch")
         epoch = int(notes["epoch"])
         if len(self.metrics(Epoch)) < epoch:
             raise damaged(self.path / METRICS, "epochs are missing from it")

@@ -5,7 +5,8 @@ connections of a node come in the order of their inputs, then of their operation
 """
 
 from collections.abc import Iterator
-from math import prod
+from itertools import chain
+from math import isfinite, prod
 from typing import TYPE_CHECKING
 
 from entrannas.architecture import NONE, CellGenotype, Connection, SearchSpace
@@ -62,13 +63,25 @@ def likeliest_path(odds: dict[Edge, float], space: SearchSpace) -> tuple[Edge, .
 def _strongest(p: "Tensor", space: SearchSpace) -> tuple[dict[Edge, tuple[str, float]], dict[Edge, float]]:
     """Return by edge the strongest operation but `none` with its weight, and the weight of `none` where it is one."""
     best, none = {}, {}
-    for edge, row in zip(space.edges, p.tolist(), strict=True):  # one copy from the device; the rest is a few numbers
+    for edge, row in zip(space.edges, _numbers(p), strict=True):
         weights = dict(zip(space.operations, row, strict=True))
         if NONE in weights:
             none[edge] = weights.pop(NONE)
         operation = max(weights, key=weights.__getitem__)
         best[edge] = operation, weights[operation]
     return best, none
+
+
+def _numbers(p: "Tensor") -> list[list[float]]:
+    """Copy p from the device, once; the rest is a few numbers.
+
+    Raises:
+        ValueError: one of them is not finite.
+    """
+    rows: list[list[float]] = p.tolist()
+    if not all(map(isfinite, chain.from_iterable(rows))):
+        raise ValueError("a connection's weight is not finite")
+    return rows
 
 
 def _cell(best: dict[Edge, tuple[str, float]], kept: set[Edge], space: SearchSpace) -> CellGenotype:
@@ -84,7 +97,7 @@ def nonzero(p: "Tensor", space: SearchSpace) -> CellGenotype:
 
     EnTranNAS-DST (Yang et al., CVPR 2021). No rule of ours or theirs: this is the Engine-cell's live graph.
     """
-    rows = p.tolist()
+    rows = _numbers(p)
     nodes = []
     for _, edges in space.incoming():
         nodes.append(

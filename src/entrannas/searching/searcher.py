@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
-from entrannas.runs import load_module_state, load_optimizer_state, module_state, not_finite, optimizer_state
+from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, descend, diverged, generator, gradients_by
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import entropy, thresholds
@@ -122,10 +122,10 @@ class Searcher:
         Raises:
             InputError: they have diverged.
         """
-        p = self.relax()
-        if not_finite(p):
-            raise diverged("the connections' weights are")
-        return Genotype(**{kind: self.method.derivation(x, self.space) for kind, x in p.items()})
+        try:
+            return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
+        except ValueError:
+            raise diverged("the connections' weights are") from None
 
     def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
         """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""

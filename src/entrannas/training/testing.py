@@ -72,9 +72,7 @@ def evaluate(
     network = network_of(genotype, config, len(learned.classes), learned.shape, fabric.device)
     take_up(Weights("network", network), trained.load_tensors(WEIGHTS)[1], trained.path / WEIGHTS)
     wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
-    images, notes = load_test_images(wanted, learned, trained.seen(), fabric.device)
-    for note in notes:
-        Events(listeners).tell(note)
+    images = load_test_images(wanted, learned, trained.seen(), fabric.device, Events(listeners).tell)
     return run_test(trained, fabric, network, images, learned.normalisation)
 
 
