@@ -21,6 +21,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "networks": ["Cost", "Network", "build_network", "cost"],
         "runs": ["Configuration", "Listener", "load_genotype"],
         "searching": ["SearchConfig", "SearchResult", "search"],
-        "training": ["TrainConfig", "TrainResult", "evaluate", "train"],
+        "training": ["Features", "TrainConfig", "TrainResult", "TrainedNetwork", "evaluate", "load", "train"],
     },
 )

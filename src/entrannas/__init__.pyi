@@ -4,7 +4,7 @@ from .errors import InputError
 from .networks import Cost, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype
 from .searching import SearchConfig, SearchResult, search
-from .training import TrainConfig, TrainResult, evaluate, train
+from .training import Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
 
 __all__ = [
     "CellGenotype",
@@ -12,6 +12,7 @@ __all__ = [
     "Connection",
     "Consistency",
     "Cost",
+    "Features",
     "Genotype",
     "InputError",
     "Listener",
@@ -20,10 +21,12 @@ __all__ = [
     "SearchResult",
     "TrainConfig",
     "TrainResult",
+    "TrainedNetwork",
     "build_network",
     "consistency",
     "cost",
     "evaluate",
+    "load",
     "load_genotype",
     "search",
     "train",

@@ -1,7 +1,8 @@
 """The one exception that a user meets, and how a failed check becomes one line of it."""
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,19 @@ def unknown(what: str, name: object, names: Iterable[str]) -> str:
     nearest = get_close_matches(str(name), names, n=1)
     others = f": did you mean {nearest[0]}?" if nearest else f", but {', '.join(names)}"
     return f"there is no {what} {brief(name)}{others}"
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Enclose imports of what an extra of this package installs.
+
+    Raises:
+        InputError: one is missing; it says what to install.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"this needs {error.name}: pip install 'entrannas[{extra}]'") from None
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

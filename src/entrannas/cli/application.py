@@ -33,6 +33,9 @@ COMMANDS = {
     "evaluate": _Command(
         "training", "Measure the test accuracy of a trained run; [DATA] is the run's own unless given."
     ),
+    "predict": _Command("predicting", "Classify images, folders or globs of them by a trained run."),
+    "export": _Command("exporting", "Write a trained run as a file for ONNX Runtime, PyTorch, Python or a hub."),
+    "serve": _Command("serving", "Serve a trained run over HTTP, with a page to try it on."),
     "consistency": _Command(
         "searching",
         "Measure how far a search's super-net is from the network it derives, on the test images of [DATA].",

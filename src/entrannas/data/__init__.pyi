@@ -1,5 +1,6 @@
 from .augmentation import Augmentation
-from .images import Images
+from .images import Images, reason
+from .pixels import Pixels, open_image, to_pixels
 from .seen import Seen
 from .settings import DataSettings
 from .sources import balanced_order
@@ -7,6 +8,7 @@ from .summary import DataSummary, Normalisation, PixelRules, Shape
 from .training_data import (
     Batch,
     TrainingData,
+    load_learned_images,
     load_test_images,
     load_training_data,
     ordered_batches,
@@ -22,13 +24,18 @@ __all__ = [
     "Images",
     "Normalisation",
     "PixelRules",
+    "Pixels",
     "Seen",
     "Shape",
     "TrainingData",
     "balanced_order",
+    "load_learned_images",
     "load_test_images",
     "load_training_data",
+    "open_image",
     "ordered_batches",
     "plain_batches",
+    "reason",
+    "to_pixels",
     "training_batches",
 ]

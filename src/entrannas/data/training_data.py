@@ -112,7 +112,12 @@ def _check_classes(source: Source, learned: DataSummary, data: str) -> None:
 
 
 def load_test_images(
-    settings: DataSettings, learned: DataSummary, seen: Seen, device: torch.device, say: Callable[[str], None]
+    settings: DataSettings,
+    learned: DataSummary,
+    seen: Seen,
+    device: torch.device,
+    say: Callable[[str], None],
+    most: int | None = None,
 ) -> Images:
     """Load the test split of a source as a run has seen its training images, without any that it has learned from.
 
@@ -122,18 +127,54 @@ def load_test_images(
         seen: the digests of its images.
         device: where they are wanted.
         say: where it is told what was found and what was left out.
+        most: how many are enough, of all classes in their shares; by default all.
 
     Raises:
         InputError: the source cannot be used, images are damaged, or it has other classes than the run.
     """
-    source = open_source(settings.data, settings.test_split, settings.label_column)
-    _check_classes(source, learned, settings.data)
-    source, note = keep_apart(source, seen)
-    arguments = learned.shape, learned.pixels, device, settings.skip_damaged
-    (images,) = load_images([source.test], *arguments, say=say)
+    source, note = _open_again(settings, learned, seen)
+    images = _load_again(source.test, settings, learned, device, say, most)
     for told in (*source.notes(), note):
         if told:
             say(told)
+    return images
+
+
+def load_learned_images(
+    settings: DataSettings,
+    learned: DataSummary,
+    seen: Seen,
+    device: torch.device,
+    say: Callable[[str], None],
+    most: int,
+) -> Images:
+    """Load some training images of a source, of all classes in their shares, as a run has seen them.
+
+    Raises:
+        InputError: as `load_test_images` does.
+    """
+    source, _ = _open_again(settings, learned, seen)
+    return _load_again(source.train, settings, learned, device, say, most)
+
+
+def _open_again(settings: DataSettings, learned: DataSummary, seen: Seen) -> tuple[Source, str | None]:
+    source = open_source(settings.data, settings.test_split, settings.label_column)
+    _check_classes(source, learned, settings.data)
+    return keep_apart(source, seen)
+
+
+def _load_again(
+    split: Split,
+    settings: DataSettings,
+    learned: DataSummary,
+    device: torch.device,
+    say: Callable[[str], None],
+    most: int | None,
+) -> Images:
+    if most is not None and most < len(split):
+        split = split.select(balanced_order(split.labels, "sample")[:most].sort().values)
+    arguments = learned.shape, learned.pixels, device, settings.skip_damaged
+    (images,) = load_images([split], *arguments, keep=most is None, say=say)
     return images
 
 

@@ -1,6 +1,6 @@
 from .cells import Live, live_weights
 from .costs import cost
-from .counting import Cost, target_cost
+from .counting import Cost, check_operations, places, target_cost
 from .network import Network, build_network
 from .size import Size
 from .supernet import SuperNet, SuperNetConfig
@@ -13,7 +13,9 @@ __all__ = [
     "SuperNet",
     "SuperNetConfig",
     "build_network",
+    "check_operations",
     "cost",
     "live_weights",
+    "places",
     "target_cost",
 ]

@@ -1,5 +1,7 @@
 """The target network that is built from a genotype."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,16 +90,26 @@ class Network(nn.Module):
         self.drops = self.drops or probability > 0
         self.keep.fill_(1 - probability)  # in place: a recording reads it there
 
+    def maps(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the feature map of each cell in turn."""
+        keep = self.keep if self.training and self.drops else None
+        farther, nearer = self.stem(images)
+        for cell in self.cells:
+            farther, nearer = nearer, cell(farther, nearer, keep)
+            yield nearer
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Return the vectors [batch, features] that are classified, from the map of the last cell."""
+        pooled: Tensor = self.head(x).mean(dim=(2, 3))
+        return pooled
+
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits [batch, num_classes], and with an auxiliary head in training mode its logits as well."""
-        keep = self.keep if self.training and self.drops else None
         auxiliary = None
-        farther, nearer = self.stem(images)
-        for index, cell in enumerate(self.cells):
-            farther, nearer = nearer, cell(farther, nearer, keep)
+        for index, x in enumerate(self.maps(images)):
             if self.training and index == self.auxiliary_at:
-                auxiliary = self.auxiliary_head(nearer)
-        logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
+                auxiliary = self.auxiliary_head(x)
+        logits: Tensor = self.classifier(self.pool(x))
         return logits if auxiliary is None else (logits, auxiliary)
 
 

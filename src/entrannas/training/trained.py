@@ -1,0 +1,258 @@
+"""A trained network as one object: what comes to it, what it answers, and what it is made of."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from PIL import Image
+from torch import Tensor, nn
+
+from entrannas.architecture import Genotype
+from entrannas.data import Pixels, open_image, reason, to_pixels
+from entrannas.errors import InputError
+from entrannas.files import read_whole
+from entrannas.networks import build_network
+from entrannas.runs import Run, Weights, load_tensors, take_up
+from entrannas.runtime import MEASURE_WITH_LESS, Device, enough_memory, start
+from entrannas.training.description import Description
+
+WEIGHTS = "weights.safetensors"
+CONFIG, MODEL = "config.json", "model.safetensors"
+"""The files of a network in the layout of the Hugging Face hub."""
+
+_AUXILIARY = "network.auxiliary_head."
+_MOST = 2**24  # bytes of a configuration
+
+Picture = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
+"""An image: the path of a file, its content, what Pillow has opened, or pixels [height, width] of grey or
+[height, width, channels]: grey with transparency, RGB or RGBA of 8 bits, or grey of more."""
+
+_ONE = str, Path, bytes, Image.Image, np.ndarray
+
+Prediction = list[tuple[str, float]]
+"""Classes with their probabilities, the best first."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network makes of a batch of images before it classifies them.
+
+    Attributes:
+        maps: those of the last cell of each width, [batch, channels, height, width], the largest first.
+        pooled: the vectors that are classified, [batch, features].
+    """
+
+    maps: tuple[Tensor, ...]
+    pooled: Tensor
+
+
+class TrainedNetwork(
+    nn.Module, PyTorchModelHubMixin, library_name="entrannas", tags=["image-classification"], license="mit"
+):
+    """A trained network, in evaluation mode, with all that its use takes.
+
+    As a module it maps pixels from 0 to 1, float32 [batch, channels, height, width], to logits [batch, classes]: it
+    normalises them itself, so that what is exported cannot be fed wrongly.
+
+    Attributes:
+        description: what it is, but for its weights.
+        network: the target network, which takes normalised images.
+        channels: those of the maps that `features` returns.
+        strides: pixels of the image to one of each of these maps.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: Description | Mapping[str, Any]) -> None:
+        """Build it with random weights; `load` gives it those that were trained.
+
+        Args:
+            config: what it is; also as JSON has it, such as the `config.json` of a folder of the hub.
+
+        Raises:
+            InputError: that is no description.
+        """
+        super().__init__()
+        if not isinstance(config, Description):
+            config = Description.parse(config, CONFIG)
+        self.description = config
+        size = config.size
+        self.network = build_network(
+            config.genotype, size.num_classes, size.cells, size.channels, size.stem, in_channels=size.in_channels
+        )
+        for name in ("mean", "std"):
+            numbers = torch.tensor(getattr(config.normalisation, name)).view(1, -1, 1, 1)
+            self.register_buffer(name, numbers, persistent=False)
+        levels = config.levels()
+        self._last = {index for index, _, _ in levels}
+        self.channels, self.strides = tuple(each[1] for each in levels), tuple(each[2] for each in levels)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the outputs."""
+        return self.description.classes
+
+    @property
+    def genotype(self) -> Genotype:
+        """The architecture."""
+        return self.description.genotype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes; `to` moves it."""
+        return self.mean.device
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits [batch, classes] of pixels from 0 to 1, [batch, channels, height, width]."""
+        logits: Tensor = self.network((image - self.mean) / self.std)
+        return logits
+
+    def pixels(self, image: Picture) -> Pixels:
+        """Bring an image to what the test has seen of such a file: uint8 [height, width, channels].
+
+        It is turned as EXIF asks, laid on the background where it is transparent, brought from more than 8 bits by the
+        range of the training images, made grey or RGB, resized and centre-cropped.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        name = str(image) if isinstance(image, str | Path) else "the image"
+        try:
+            with _opened(image) as opened:
+                pixels = to_pixels(opened, self.description.shape, self.description.pixels)
+        except Exception as error:  # of many types, as Pillow's formats have it
+            raise InputError(f"cannot read {name}: {reason(error)}") from None
+        return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+
+    def preprocess(self, image: Picture) -> Tensor:
+        """Return the same normalised, as `network` takes it in a batch: float32 [channels, height, width].
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return self._normalised([image])[0]
+
+    def predict(self, images: Picture | Iterable[Picture], topk: int = 5, batch_size: int = 64) -> list[Prediction]:
+        """Classify images.
+
+        Args:
+            images: any number, or one.
+            topk: how many classes are told of each; all, if it has fewer.
+            batch_size: images of a pass.
+
+        Returns:
+            For each image its classes with their probabilities, the best first.
+
+        Raises:
+            InputError: an image cannot be read; `entrannas predict` passes over such files.
+        """
+        predictions: list[Prediction] = []
+        pictures = iter([images] if isinstance(images, _ONE) else images)
+        while batch := list(islice(pictures, batch_size)):
+            predictions += self.ranked(self.logits(self._normalised(batch)), topk)
+        return predictions
+
+    @torch.no_grad()
+    def features(self, images: Picture | Iterable[Picture]) -> Features:
+        """Return the maps of a batch of images, for use as a backbone; see `channels` and `strides`.
+
+        `network.maps` yields those of each cell, with gradients.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+        batch = [images] if isinstance(images, _ONE) else list(images)
+        maps = list(self.network.maps(self._normalised(batch)))
+        return Features(tuple(maps[index] for index in sorted(self._last)), self.network.pool(maps[-1]))
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits [batch, classes] of normalised images, as all that predicts or measures computes them."""
+        with enough_memory(len(images), MEASURE_WITH_LESS):
+            logits: Tensor = self.network(images)
+        return logits
+
+    def ranked(self, logits: Tensor, topk: int) -> list[Prediction]:
+        """Return the best classes of each row of logits with their probabilities."""
+        probabilities, indices = logits.softmax(dim=1).topk(min(topk, len(self.classes)), dim=1)
+        rows = zip(indices.tolist(), probabilities.tolist(), strict=True)
+        return [[(self.classes[k], p) for k, p in zip(*row, strict=True)] for row in rows]
+
+    def _normalised(self, images: Sequence[Picture]) -> Tensor:
+        pixels = torch.from_numpy(np.stack([self.pixels(image) for image in images])).permute(0, 3, 1, 2)
+        return self.description.normalisation(pixels.to(self.device))
+
+    def take_up(self, tensors: Mapping[str, Tensor], path: Path) -> None:
+        """Take weights from the tensors of a file; those of an auxiliary head, which only training runs, are left.
+
+        Raises:
+            InputError: they are not finite, or those of another network.
+        """
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AUXILIARY)}
+        take_up(Weights("network", self.network), own, path)
+
+    @classmethod
+    def _load_as_safetensor(cls, model: Self, model_file: str, map_location: str, strict: bool) -> Self:  # type: ignore[override]
+        """Load weights for `from_pretrained`, which would take whatever fits."""
+        path = Path(model_file)
+        model.take_up(load_tensors(path)[1], path)
+        return model.to(map_location)
+
+    @classmethod
+    def _load_as_pickle(cls, model: Self, model_file: str, map_location: str, strict: bool) -> Self:  # type: ignore[override]
+        """Refuse what could run code."""
+        raise InputError(f"{model_file} is a pickle, which could run code: it is not opened; {MODEL} is wanted")
+
+
+def load(path: str | Path, device: Device = "auto") -> TrainedNetwork:
+    """Load a trained network.
+
+    Args:
+        path: the run directory of a training, or a folder in the layout of the Hugging Face hub.
+        device: where it computes.
+
+    Raises:
+        InputError: no finished training there, or a file of it is damaged.
+    """
+    path = Path(path).expanduser()
+    if (path / MODEL).exists():
+        trained, weights = TrainedNetwork(_description_in(path / CONFIG)), path / MODEL
+        tensors = load_tensors(weights)[1]
+    else:
+        run = Run.open(path, "train")
+        trained, weights = TrainedNetwork(Description.of(run)), path / WEIGHTS
+        tensors = run.load_tensors(WEIGHTS)[1]
+    trained.take_up(tensors, weights)
+    return trained.to(start(device, "32-true").device)
+
+
+def _description_in(path: Path) -> Description:
+    try:
+        return Description.parse(json.loads(read_whole(path, _MOST)), path)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: it describes the network") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged: it is no whole JSON") from None
+
+
+def _opened(image: Picture) -> Image.Image:
+    """Open an image, or take a copy of one that is open, since it is turned in place."""
+    match image:
+        case Image.Image():
+            return image.copy()
+        case bytes():
+            return open_image(image)
+        case np.ndarray():
+            return Image.fromarray(image.squeeze(2) if image.ndim == 3 and image.shape[2] == 1 else image)
+    return open_image(Path(image).expanduser().read_bytes())
