@@ -1,4 +1,4 @@
-"""What of a run must be the same, however it came about: all that it says, but for times and memory."""
+"""What of a run must be the same, however it came about: all that it says, but for times, memory and places."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-VARYING = {"seconds", "passes", "peak_memory_bytes", "run"}
+VARYING = {"seconds", "passes", "peak_memory_bytes", "run", "from_run"}
 
 
 def essence(run: Path) -> dict[str, Any]:

@@ -21,6 +21,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "networks": ["Cost", "Network", "build_network", "cost"],
         "runs": ["Configuration", "Listener", "load_genotype"],
         "searching": ["SearchConfig", "SearchResult", "search"],
-        "training": ["Features", "TrainConfig", "TrainResult", "TrainedNetwork", "evaluate", "load", "train"],
+        "training": [
+            "Evaluation",
+            "Features",
+            "TrainConfig",
+            "TrainResult",
+            "TrainedNetwork",
+            "evaluate",
+            "load",
+            "train",
+        ],
     },
 )

@@ -4,7 +4,7 @@ from .errors import InputError
 from .networks import Cost, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype
 from .searching import SearchConfig, SearchResult, search
-from .training import Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
+from .training import Evaluation, Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
 
 __all__ = [
     "CellGenotype",
@@ -12,6 +12,7 @@ __all__ = [
     "Connection",
     "Consistency",
     "Cost",
+    "Evaluation",
     "Features",
     "Genotype",
     "InputError",

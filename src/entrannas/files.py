@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,13 @@ from entrannas.errors import InputError
 
 
 def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, see `writing`."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BufferedWriter]:
     """Write a file into a neighbour that then takes its name, so that a kill leaves the old file or the new one.
 
     Raises:
@@ -23,7 +30,7 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -31,6 +38,10 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             part.unlink()
         raise unwritable(path, error) from None
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

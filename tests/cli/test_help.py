@@ -9,7 +9,19 @@ from entrannas.cli.application import COMMANDS as ENTRIES
 from entrannas.cli.application import command, run
 from entrannas.runs.configuration import GROUPS
 
-COMMANDS = ["search", "train", "evaluate", "consistency", "show", "bench nasbench201", "bench rank", "bench"]
+COMMANDS = [
+    "search",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "serve",
+    "consistency",
+    "show",
+    "bench nasbench201",
+    "bench rank",
+    "bench",
+]
 
 
 def _command(names: list[str]) -> Any:

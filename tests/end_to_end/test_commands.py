@@ -50,7 +50,7 @@ def test_search_train_evaluate_show(entrannas: Entrannas, tmp_path: Path) -> Non
     assert set(trained.json) == {"run", "test_accuracy", "test_loss"} | SIZES
     assert trained.json["test_accuracy"] == trained_accuracy(tmp_path / "net")
     evaluated = entrannas("evaluate", "net", "--json")
-    assert evaluated.json == trained.json
+    assert trained.json.items() <= evaluated.json.items()
     assert f"{100 * trained.json['test_accuracy']:.2f} %" in evaluated.out
 
     shown = entrannas("show", "found", "--json")
@@ -66,7 +66,7 @@ def test_the_same_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     found = library.search(library.SearchConfig(**settings))
     assert found.run.parent == Path("runs") and library.load_genotype(found.run) == found.genotype
     trained = library.train(found.genotype, library.TrainConfig(**settings), out="net")
-    assert library.evaluate("net") == trained
+    assert vars(trained).items() <= vars(library.evaluate("net")).items()
     network = library.build_network(found.genotype, cells=3, channels=4, in_channels=1)
     assert library.cost(network, (1, 8, 8)) == library.Cost(trained.parameters, trained.multiply_adds)
 
@@ -96,7 +96,7 @@ def test_topology_and_consistency(entrannas: Entrannas, refused: Callable[..., s
         for entropy, connections in zip(last["entropy"][kind], last["connections"][kind], strict=True):
             assert 0 <= entropy <= math.log(connections) + 1e-5, "that of connections which all weigh the same"
     trained = entrannas("train", "found", *SMALL, "--out", "net", "--json").json
-    assert entrannas("evaluate", "net", "--json").json == trained
+    assert trained.items() <= entrannas("evaluate", "net", "--json").json.items()
     assert entrannas("show", "found", "--json").json["genotype"] == found["genotype"]
 
     outcome = entrannas("consistency", "found", "--json")

@@ -43,13 +43,13 @@ def test_what_was_learned_from_is_not_tested_on(entrannas: Entrannas, tmp_path: 
     assert "the images have changed: 0 of the 6 that were held out are gone, 30 are new" in trained.err
     assert _learned("net")["images"] == 52, "those that are new are learned from"
     evaluated = entrannas("evaluate", "net", "--json")
-    assert evaluated.json == trained.json and "the test is on the 6 that are left" in evaluated.err
+    assert trained.json.items() <= evaluated.json.items() and "the test is on the 6 that are left" in evaluated.err
     measured = entrannas("consistency", "found", "--json")
     assert "the test is on the 6 that are left" in measured.err
     photos.rename(tmp_path / "moved")
     gone = entrannas("evaluate", "net", code=2)
     assert f"no such folder: {photos}" in gone.err
-    assert entrannas("evaluate", "net", "moved", "--json").json == trained.json
+    assert trained.json.items() <= entrannas("evaluate", "net", "moved", "--json").json.items()
     assert entrannas("consistency", "found", "moved", "--json").json == measured.json
 
 

@@ -14,6 +14,7 @@ import pytest
 from ..essence import essence, steady
 from ..forks import Fork, Outcome, quick, sketched
 from ..kills.killing import armed
+from ..pictures import picture
 from .damage import damaged
 
 SIZE = ["--cells", "3", "--channels", "2", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
@@ -30,6 +31,8 @@ TRAIN = ["train", "run", "--out", "trained", "--json", *SIZE, "--epochs", "1"]
 SHOW = ["show", "run", "--json"]
 CONSISTENCY = ["consistency", "run", "--json"]
 EVALUATE = ["evaluate", "run", "--json"]
+PREDICT = ["predict", "run", "image.png", "--results-format", "json"]
+TUNE = ["train", "genotype.txt", "--from", "run", "--config", "data.yaml", "--out", "tuned", "--json", "--epochs", "1"]
 
 # What makes a run, at which moment it is killed, if it is, and the commands that read it.
 RUNS = {
@@ -37,7 +40,7 @@ RUNS = {
     "search cut": (["search", *SEARCH], "after replace checkpoint.safetensors", [RESUME_SEARCH, TRAIN, SHOW]),
     "trials": (["search", *TRIALS], None, [RESUME_SEARCH, TRAIN, SHOW]),
     "trials cut": (["search", *TRIALS], "after replace trials.json", [RESUME_SEARCH, TRAIN, SHOW]),
-    "training": (["train", "genotype.txt", *SIZE], None, [RESUME_TRAINING, EVALUATE, SHOW]),
+    "training": (["train", "genotype.txt", *SIZE], None, [RESUME_TRAINING, EVALUATE, PREDICT, TUNE, SHOW]),
     "training cut": (
         ["train", "genotype.txt", *SIZE],
         "after replace checkpoint.safetensors",
@@ -68,6 +71,7 @@ class Workshop:
         folder = self.folder / f"{name}-{seed}"
         folder.mkdir()
         (folder / "genotype.txt").write_text(GENOTYPE)
+        picture(folder / "image.png", 0)
         data = [self.images] if command[0] == "search" else []
         arguments = [*command, *data, "--out", "run", "--seed", seed]
         if command[0] == "train":

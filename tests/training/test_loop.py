@@ -9,8 +9,8 @@ from entrannas.architecture.genotype import load_genotype
 from entrannas.networks.costs import Cost, cost
 from entrannas.networks.network import build_network
 from entrannas.training.configuration import TrainConfig
+from entrannas.training.evaluation import evaluate
 from entrannas.training.loop import learning_rate, train
-from entrannas.training.testing import evaluate
 
 from ..by_hand import trained_accuracy
 from ..pictures import class_folders
@@ -42,4 +42,4 @@ def test_a_network_with_the_stem_for_large_images_is_trained_and_tested(side: in
     assert {name.removeprefix("network.") for name in weights.keys() - head} == set(network.state_dict())
     assert weights["network.auxiliary_head.layers.1.num_batches_tracked"] == 2, "it has learned along"
     assert result.test_accuracy == trained_accuracy(tmp_path / "run")
-    assert evaluate(tmp_path / "run") == result
+    assert vars(result).items() <= vars(evaluate(tmp_path / "run")).items()

@@ -1,4 +1,4 @@
-from .drawing import save_pictures, save_plot
+from .drawing import render_cell, save_pictures, save_plot
 from .genotype import PUBLISHED, CellGenotype, Connection, Genotype, load_genotype
 from .skeletons import Skeleton, Stem, cell_channels
 from .spaces import NONE, SPACES, SearchSpace, search_space
@@ -15,6 +15,7 @@ __all__ = [
     "Stem",
     "cell_channels",
     "load_genotype",
+    "render_cell",
     "save_pictures",
     "save_plot",
     "search_space",

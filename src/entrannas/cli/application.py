@@ -29,9 +29,10 @@ class _Command:
 
 COMMANDS = {
     "search": _Command("searching", "Search an architecture: leaves a run directory with a genotype in it."),
-    "train": _Command("training", "Train the network of a genotype from scratch, and test it once at the end."),
+    "train": _Command("training", "Train the network of a genotype, and test it once at the end."),
     "evaluate": _Command(
-        "training", "Measure the test accuracy of a trained run; [DATA] is the run's own unless given."
+        "evaluating",
+        "Measure a trained run on the test images: accuracy of each class, what is mixed up, calibration.",
     ),
     "predict": _Command("predicting", "Classify images, folders or globs of them by a trained run."),
     "export": _Command("exporting", "Write a trained run as a file for ONNX Runtime, PyTorch, Python or a hub."),

@@ -94,7 +94,7 @@ def _flag(name: str, field: FieldInfo, told: str | None) -> inspect.Parameter:
         text = " ".join(field.description.split())
         text = f"{text.rstrip('.')}: {about['choices']}." if about["choices"] else text
         text += f" Default: {told}." if told else ""
-        names = [f"--{name.replace('_', '-')}"]
+        names = [str(about["flag"] or f"--{name.replace('_', '-')}")]
         if kind is bool:
             names = [f"{names[0]}/--no-{names[0][2:]}"]
         metavar = about["metavar"] or _METAVARS.get(kind)

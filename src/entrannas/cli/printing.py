@@ -8,7 +8,10 @@ from entrannas.cli.process import let_go
 if TYPE_CHECKING:
     from entrannas.architecture import Genotype
     from entrannas.runs import Listener, Result
-    from entrannas.training import TrainResult
+    from entrannas.training import Evaluation, TrainResult
+
+
+_CLASSES, _PAIRS = 20, 10  # the most that are printed
 
 
 def listeners() -> "list[Listener]":
@@ -35,13 +38,33 @@ def print_cost(parameters: int, multiply_adds: int) -> None:
     print(f"multiply-adds   {multiply_adds:,}")
 
 
-def print_test(result: "TrainResult", as_json: bool) -> None:
+def print_test(result: "TrainResult") -> None:
     """Print how a network did in its test."""
     print(f"run             {result.run}")
     print(f"test accuracy   {100 * result.test_accuracy:.2f} %")
     print(f"test loss       {result.test_loss:.4f}")
     print_cost(result.parameters, result.multiply_adds)
-    print_json(result, as_json)
+
+
+def print_evaluation(result: "Evaluation") -> None:
+    """Print how a network did, on which class, and what it mixes up most often."""
+    print_test(result)
+    print(f"top-5 accuracy  {100 * result.top5_accuracy:.2f} %")
+    print(f"calibration     {100 * result.calibration_error:.2f} % expected error")
+    width = max(len(one.name) for one in result.classes)
+    ranked = sorted((one for one in result.classes if one.accuracy is not None), key=lambda one: one.accuracy or 0.0)
+    shown = ranked if len(ranked) > _CLASSES else result.classes
+    for one in shown[:_CLASSES]:
+        accuracy = "  none" if one.accuracy is None else f"{100 * one.accuracy:6.2f} %"
+        print(f"{'class' if one is shown[0] else '':<16}{one.name:<{width}}  {accuracy} of {one.images:,}")
+    if len(shown) > _CLASSES:
+        print(f"{'':<16}the worst of {len(result.classes):,}; evaluation.json in the run has all")
+    for pair in result.mixed_up[:_PAIRS]:
+        head = "mixed up" if pair is result.mixed_up[0] else ""
+        print(f"{head:<16}{pair.name} taken for {pair.taken_for}: {pair.images:,}")
+    for wrong in result.worst:
+        head = "most wrong" if wrong is result.worst[0] else ""
+        print(f"{head:<16}{wrong.image}: {wrong.name} taken for {wrong.taken_for}, {100 * wrong.probability:.0f} %")
 
 
 def print_json(result: "Result", as_json: bool) -> None:

@@ -2,18 +2,18 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from entrannas.architecture import PUBLISHED, save_pictures
+from entrannas.architecture import PUBLISHED, Stem, save_pictures
 from entrannas.cli.flags import Json, Settings, option, settings_in, settings_of, whole
 from entrannas.cli.printing import print_cells, print_cost
 from entrannas.networks import Size, target_cost
 from entrannas.runs import NETWORK, RUN, Run, load_genotype
-from entrannas.training import TrainConfig, target_size
+from entrannas.training import Description, TrainConfig, target_size
 
 _TOLD = {
     "cells": "20; imagenet 14; a RUN's own",
@@ -40,20 +40,12 @@ def show(
 ) -> None:
     """Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network."""
     found = load_genotype(genotype)
-    run = Run.find(genotype)
-    stored = settings_in(run) if run else None
-    stem = settings.get("stem") or (stored.stem if stored else "cifar")
-    size = target_size(stored.data if stored else "", stem)
-    if isinstance(stored, TrainConfig):
-        size = stored.cells, stored.channels
-    side, outputs = (224, 1000) if stem == "imagenet" else (32, 10)
-    colours, height, width = 3, side, side
-    if run:
-        (colours, height, width), outputs = run.data().shape, len(run.data().classes)
+    size, (height, width) = _size(Run.find(genotype), settings.get("stem"))
+    given = {name: settings[name] for name in ("cells", "channels") if name in settings}
+    size = replace(size, num_classes=classes or size.num_classes, **given)
     if "image_size" in settings:
         height = width = settings["image_size"]
-    cells, channels = settings.get("cells", size[0]), settings.get("channels", size[1])
-    costs = target_cost(found, Size(cells, channels, classes or outputs, colours, stem), (height, width))
+    costs = target_cost(found, size, (height, width))
     print_cells(found)
     print_cost(costs.parameters, costs.multiply_adds)
     name = Path(genotype).stem if genotype in PUBLISHED or os.path.exists(genotype) else "genotype"
@@ -61,3 +53,17 @@ def show(
         print(f"picture         {path}")
     if as_json:
         print(json.dumps({"genotype": json.loads(found.to_json())} | asdict(costs)))
+
+
+def _size(run: Run | None, stem: Stem | None) -> tuple[Size, tuple[int, int]]:
+    """Return how large a network is of which nothing more is said, and the height and width of its images."""
+    if run is None:
+        stem = stem or "cifar"
+        side, outputs = (224, 1000) if stem == "imagenet" else (32, 10)
+        return Size(*target_size("", stem), outputs, 3, stem), (side, side)
+    if run.command == "train":
+        trained = Description.of(run)
+        return replace(trained.size, stem=stem or trained.stem), trained.shape[1:]
+    settings, data = settings_in(run), run.data()
+    stem = stem or settings.stem
+    return Size(*target_size(settings.data, stem), len(data.classes), data.shape[0], stem), data.shape[1:]

@@ -1,4 +1,4 @@
-"""`entrannas train` and `entrannas evaluate`."""
+"""`entrannas train`."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,6 @@ import typer
 import entrannas.training
 from entrannas.architecture import PUBLISHED
 from entrannas.cli.flags import (
-    OF_A_TEST,
     ConfigFile,
     Json,
     Out,
@@ -20,9 +19,9 @@ from entrannas.cli.flags import (
     settings_of,
     with_file,
 )
-from entrannas.cli.printing import listeners, print_test
-from entrannas.runs import Configuration, Run, load_genotype
-from entrannas.training import TrainConfig
+from entrannas.cli.printing import listeners, print_json, print_test
+from entrannas.runs import Run, load_genotype
+from entrannas.training import Description, TrainConfig
 
 _OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
 
@@ -42,26 +41,33 @@ def train(
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Train the network of a genotype from scratch, and test it once at the end.
+    """Train the network of a genotype, and test it once at the end.
 
     The defaults are the protocol of the DARTS family. Behind a RUN, [DATA] may be left out: it is the run's.
+
+    With the weights of another training (--from), its sizes of network and images are the defaults.
     """
     found = load_genotype(genotype)
     given, places = with_file(settings, config, TrainConfig)
-    stored = resumed(out, "train", TrainConfig) if resume else _inherited(genotype, given.get("data"))
+    if resume:
+        stored = resumed(out, "train", TrainConfig)
+    else:
+        stored = _inherited(genotype, given.get("data")) | _of_the_network(given.get("from_run"))
     resolved = TrainConfig.resolve({**stored, **given}, places)
     behind = None if resume else genotype
-    print_test(entrannas.training.train(found, resolved, out, resume, listeners(), behind), as_json)
+    result = entrannas.training.train(found, resolved, out, resume, listeners(), behind)
+    print_test(result)
+    print_json(result, as_json)
 
 
-@settings_of(Configuration, OF_A_TEST)
-def evaluate(
-    settings: Settings,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a training.")],
-    as_json: Json = False,
-) -> None:
-    """Measure the test accuracy of a trained run; [DATA] is the run's own unless given."""
-    print_test(entrannas.training.evaluate(run, **settings, listeners=listeners()), as_json)
+def _of_the_network(from_run: str | None) -> dict[str, Any]:
+    """What a fine-tuning takes over from the training that it begins with: what its network is, and has seen."""
+    if from_run is None:
+        return {}
+    trained = Description.of(Run.open(Path(from_run), "train"))
+    _, height, width = trained.shape
+    of_images = {"image_size": width} if height == width else {}
+    return {name: getattr(trained, name) for name in ("cells", "channels", "stem")} | of_images
 
 
 def _inherited(genotype: str, data: str | None) -> dict[str, Any]:

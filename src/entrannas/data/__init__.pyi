@@ -1,5 +1,6 @@
 from .augmentation import Augmentation
-from .images import Images, reason
+from .folders import count, find_images, plain_text
+from .images import Images, decode_files, reason
 from .pixels import Pixels, open_image, to_pixels
 from .seen import Seen
 from .settings import DataSettings
@@ -29,12 +30,16 @@ __all__ = [
     "Shape",
     "TrainingData",
     "balanced_order",
+    "count",
+    "decode_files",
+    "find_images",
     "load_learned_images",
     "load_test_images",
     "load_training_data",
     "open_image",
     "ordered_batches",
     "plain_batches",
+    "plain_text",
     "reason",
     "to_pixels",
     "training_batches",

@@ -5,6 +5,7 @@ a file with the ending of an image that it cannot open is a damaged one, and is 
 followed. Nothing but regular files is opened.
 """
 
+import glob
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -73,6 +74,31 @@ def read_folders(root: Path, wanted: str | None) -> Folders:
 def holds_images(root: Path) -> int:
     """Count the folders of a folder in which there are images."""
     return sum(map(bool, _Walk().classes(root).values()))
+
+
+def find_images(paths: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Find images: files as they are named, those in folders and in the folders below, those that a pattern fits.
+
+    Args:
+        paths: files, folders, or patterns such as `photos/**/*.jpg`.
+
+    Returns:
+        The files, those also that are named but not there, and what was left out of folders, a phrase each.
+
+    Raises:
+        InputError: a folder may not be read.
+    """
+    images, left_out = list[Path](), list[str]()
+    for text in paths:
+        matches = [] if os.path.lexists(text) else sorted(glob.glob(text, recursive=True))
+        for path in map(Path, matches or [text]):
+            if not os.path.isdir(path):
+                images.append(path)
+                continue
+            walk = _Walk()
+            images += walk.tree(path, ())
+            left_out += [f"{told} in {path}" for told in walk.told()]
+    return images, left_out
 
 
 def _plain(root: Path, wanted: str | None, parted: list[str]) -> Folders:
@@ -165,7 +191,7 @@ class _Walk:
     def classes(self, root: Path) -> Classes:
         """Return the images in and below each folder of a folder; those beside the folders are left out."""
         folders, self.loose = self.listing(root)
-        return {_text(folder.name): sorted(self.tree(folder, (root,))) for folder in folders}
+        return {plain_text(folder.name): sorted(self.tree(folder, (root,))) for folder in folders}
 
     def tree(self, folder: Path, above: tuple[Path, ...]) -> list[Path]:
         """Return the images in a folder and in those below it; `above` are the folders that it was reached through."""
@@ -225,8 +251,8 @@ class _Walk:
         return told
 
 
-def _text(name: str) -> str:
-    """Write the name of a folder as text that any file can hold, where it is not UTF-8."""
+def plain_text(name: str) -> str:
+    """Write a name as text that any file can hold, where it is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from entrannas.data.folders import named
 from entrannas.data.pixels import Pixels, is_grey, is_wide, open_image, to_pixels, upright_size, value_range
-from entrannas.data.sources import Split, balanced_order, digest
+from entrannas.data.sources import Split, balanced_order, digest, split_of_files
 from entrannas.data.summary import PixelRules, Shape
 from entrannas.errors import InputError
 from entrannas.files import cache_file, write_whole
@@ -159,6 +159,19 @@ def measure_range(split: Split) -> tuple[float, float] | None:
     return (min(low for low, _ in spreads), max(high for _, high in spreads)) if spreads else None
 
 
+def decode_files(
+    paths: Sequence[Path], shape: Shape, rules: PixelRules, most: int
+) -> Iterator[tuple[Sequence[Path], Decoded]]:
+    """Decode files in order, so many at once, ahead and in worker processes where they are worth their start.
+
+    Yields:
+        Files, and what they hold; positions are counted from the first of all.
+    """
+    split = split_of_files(paths)
+    for positions, piece in _decoded(_Decoder(split, shape, rules), list(split.indices.split(most))):
+        yield paths[int(positions[0]) : int(positions[-1]) + 1], piece
+
+
 class Images(ABC):
     """Images of one shape with their labels and the digests of their files, int64 [n] both, on the CPU.
 
@@ -166,12 +179,17 @@ class Images(ABC):
         damaged: the digests of the files that were left out, int64.
     """
 
-    def __init__(self, labels: Tensor, digests: Tensor, shape: Shape) -> None:
-        self.labels, self.digests, self.shape = labels, digests, shape
+    def __init__(self, split: Split, digests: Tensor, shape: Shape) -> None:
+        self.split, self.digests, self.shape = split, digests, shape
+        self.labels = split.labels
         self.damaged = digests[:0]
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def name(self, position: int) -> str:
+        """Name an image as its owner would find it."""
+        return self.split.reader.name(int(self.split.indices[position]))
 
     @abstractmethod
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -182,8 +200,8 @@ class StreamedImages(Images):
     """Images decoded by worker processes as they are needed."""
 
     def __init__(self, split: Split, digests: Tensor, shape: Shape, rules: PixelRules, device: torch.device) -> None:
-        super().__init__(split.labels, digests, shape)
-        self.split, self.device = split, device
+        super().__init__(split, digests, shape)
+        self.device = device
         self.decoder = _Decoder(split, shape, rules)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -195,7 +213,7 @@ class StreamedImages(Images):
             for _ in batch.split(most):
                 _, piece = next(pieces)
                 for position, fault in piece.faults.items():
-                    raise _damaged([(self.split.reader.name(int(self.split.indices[position])), fault)])
+                    raise _damaged([(self.name(position), fault)])
                 images.append(piece.pixels.to(self.device, non_blocking=True))
             labels = self.labels[batch].to(self.device, non_blocking=True)
             yield images[0] if len(images) == 1 else torch.cat(images), labels
@@ -204,10 +222,10 @@ class StreamedImages(Images):
 class ResidentImages(Images):
     """All images decoded, on the device."""
 
-    def __init__(self, images: Tensor, labels: Tensor, digests: Tensor, device: torch.device) -> None:
+    def __init__(self, split: Split, images: Tensor, digests: Tensor, device: torch.device) -> None:
         _, channels, height, width = images.shape
-        super().__init__(labels, digests, (channels, height, width))
-        self.images, self.device_labels = images.to(device), labels.to(device)
+        super().__init__(split, digests, (channels, height, width))
+        self.images, self.device_labels = images.to(device), split.labels.to(device)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Gather on the device."""
@@ -258,7 +276,7 @@ def _load(
     file = _kept_at(split, shape, rules) if keep or not fits else None
     digests, pixels = _read_kept(file, "digests"), _read_kept(file, "images") if fits else None
     if digests is not None and pixels is not None:
-        return ResidentImages(pixels, split.labels, digests, device), [], []
+        return ResidentImages(split, pixels, digests, device), [], []
     if digests is not None and not fits:
         return StreamedImages(split, digests, shape, rules, device), [], []
 
@@ -280,9 +298,7 @@ def _load(
         split, left_out = split.select((~damaged).nonzero().squeeze(1)), digests[damaged]
         digests, pixels = digests[~damaged], pixels[~damaged] if fits else pixels
     images: Images = (
-        ResidentImages(pixels, split.labels, digests, device)
-        if fits
-        else StreamedImages(split, digests, shape, rules, device)
+        ResidentImages(split, pixels, digests, device) if fits else StreamedImages(split, digests, shape, rules, device)
     )
     images.damaged = left_out
 

@@ -45,6 +45,13 @@ class Seen:
             raise InputError("the digests of the images are damaged: start anew with another --out")
         return cls(tensors["trained"], tensors["held_out"])
 
+    def join(self, other: "Seen") -> "Seen":
+        """Return what both have seen: what one of them has learned from is held out by none."""
+        held_out = [
+            one.held_out[~torch.isin(one.held_out, another.trained)] for one, another in ((self, other), (other, self))
+        ]
+        return Seen(torch.cat([self.trained, other.trained]).unique(), torch.cat(held_out).unique())
+
     def tensors(self) -> dict[str, Tensor]:
         """Return what a run keeps."""
         return {"trained": self.trained, "held_out": self.held_out}

@@ -16,6 +16,7 @@ from .checkpoints import (
     load_optimizer_state,
     load_tensors,
     module_state,
+    not_finite,
     optimizer_state,
     take_up,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "load_optimizer_state",
     "load_tensors",
     "module_state",
+    "not_finite",
     "optimizer_state",
     "progress",
     "setting",

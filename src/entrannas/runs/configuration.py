@@ -38,7 +38,9 @@ class Follows:
     told: str
 
 
-def setting(group: str, default: Any, metavar: str | None = None, choices: str | None = None) -> Any:
+def setting(
+    group: str, default: Any, metavar: str | None = None, choices: str | None = None, flag: str | None = None
+) -> Any:
     """Make a field.
 
     Args:
@@ -46,10 +48,11 @@ def setting(group: str, default: Any, metavar: str | None = None, choices: str |
         default: a value, or what it `Follows` from; a field that is None has nothing to tell.
         metavar: what stands for its value in the help, where the type says too little.
         choices: the names that it may have, where a table holds them.
+        flag: its name on the command line, if that is not its own.
     """
     follows = isinstance(default, Follows)
     told = default.told if follows else None if default is None else shown(default)
-    about = {"group": group, "told": told, "metavar": metavar, "choices": choices}
+    about = {"group": group, "told": told, "metavar": metavar, "choices": choices, "flag": flag}
     if follows:
         return Field(default_factory=default.value, json_schema_extra=about)
     return Field(default=default, json_schema_extra=about)

@@ -21,9 +21,18 @@ class Lines:
             case Message(text):
                 self._write(text)
             case StageBegan(name, parts):
-                self.stage, self.done, self.started, self.untold = event, 0, time.monotonic(), ""
-                self.told = self.started
+                self.stage, self.done, self.steps, self.untold = event, 0, 0, ""
+                self.told = self.started = time.monotonic()
                 self._write(f"{name} {parts.start}/{parts.stop}")
+            case Stepped():
+                self.steps += 1
+                now = time.monotonic()
+                if now >= self.told + _PAUSE:
+                    parts, each = self.stage.parts, self.stage.steps
+                    left = (now - self.started) / self.steps * (len(parts) * each - self.steps)
+                    number = parts.start + self.steps // each
+                    self._write(f"{self.stage.name} {number}/{parts.stop}  {_duration(left)} left")
+                    self.told = now
             case EpochEnded(figures) | TrialEnded(figures):
                 self.done += 1
                 now, parts = time.monotonic(), self.stage.parts

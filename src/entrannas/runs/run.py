@@ -228,7 +228,9 @@ class Run:
             raise _lost(path) from None
 
     def config(self, kind: type[Settings]) -> Settings:
-        """Return the run's settings. None may be missing, since defaults are not the same for ever.
+        """Return the run's settings.
+
+        None may be missing, since defaults are not the same for ever, but for those whose default is nothing.
 
         Raises:
             InputError: they are missing, damaged, or none of that kind.
@@ -238,8 +240,8 @@ class Run:
             stored = dict(json.loads(read_whole(path, _MOST)))
         except (ValueError, TypeError, RecursionError):
             raise damaged(path, "it is no whole JSON") from None
-        for name in kind.model_fields:
-            if name not in stored:
+        for name, field in kind.model_fields.items():
+            if name not in stored and field.default is not None:
                 raise damaged(path, f"it lacks {name}")
         return kind.resolve(stored, dict.fromkeys(stored, str(path)))
 

@@ -9,11 +9,12 @@ task.end_epoch(epoch, metrics)
 return task.finish(result)
 """
 
+import functools
 import json
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,9 @@ def _json(value: Any) -> Any:
             return str(value)
         case Genotype():
             return json.loads(value.to_json())
-    return value
+        case tuple():
+            return [_json(one) for one in value]
+    return vars(value) if is_dataclass(value) else value
 
 
 Found = TypeVar("Found", bound=Result)
@@ -75,7 +78,7 @@ class Task:
         out: str | Path | None,
         resume: bool,
         listeners: Sequence[Listener],
-        behind: str | Path | None = None,
+        behind: Sequence[str | Path] = (),
     ) -> None:
         """Claim the run directory, start the device and load the data. Where that fails, nothing is left of it.
 
@@ -86,7 +89,7 @@ class Task:
             out: the run directory; by default a new one in `runs/`.
             resume: go on with the run in `out`.
             listeners: are told of what happens, after `metrics.jsonl`.
-            behind: the run of whose result this one makes use: what it learned from is not tested on.
+            behind: runs of whose results this one makes use: what they learned from is not tested on.
 
         Raises:
             InputError: the run directory, the device or the data cannot be used.
@@ -99,8 +102,8 @@ class Task:
         self.events = Events([self._keep, *listeners])
         try:
             self.fabric = start(config.device, config.precision)
-            known = self.run if resume else Run.find(behind) if behind is not None else None
-            seen = known.seen() if known is not None else None
+            known = [self.run] if resume else [run for one in behind if (run := Run.find(one))]
+            seen = functools.reduce(Seen.join, (run.seen() for run in known)) if known else None
             self.data = load_training_data(config.data_settings(), self.fabric.device, seen)
             self._check_images(seen if resume else None)
             self._memory = enough_memory(config.model_dump()["batch_size"], LEARN_WITH_LESS)

@@ -1,17 +1,24 @@
 from .configuration import TrainConfig, target_size
 from .description import Description
+from .evaluation import Evaluation, MixedUp, OfClass, Wrong, evaluate
 from .loop import train
-from .testing import TrainResult, evaluate
-from .trained import Features, TrainedNetwork, load
+from .testing import TrainResult
+from .trained import Features, Picture, Prediction, TrainedNetwork, load
 from .trainer import Trainer
 
 __all__ = [
     "Description",
+    "Evaluation",
     "Features",
+    "MixedUp",
+    "OfClass",
+    "Picture",
+    "Prediction",
     "TrainConfig",
     "TrainResult",
     "TrainedNetwork",
     "Trainer",
+    "Wrong",
     "evaluate",
     "load",
     "target_size",

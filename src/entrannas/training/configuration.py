@@ -1,6 +1,7 @@
 """The settings of a training: the protocol of the DARTS family for the stem, and presets of data sets over it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ValidationInfo, field_validator
@@ -94,10 +95,18 @@ def _warmup(settings: dict[str, Any]) -> int:
     return min(int(warmup), int(epochs) - 1)
 
 
+_TENTH = "with --from a tenth"
+
+
+def _epochs(settings: dict[str, Any]) -> int:
+    epochs: int = _settings(settings["data"], settings["stem"])["epochs"]
+    return epochs if settings["from_run"] is None else max(1, round(epochs / 10))
+
+
 def _rate(settings: dict[str, Any]) -> float:
     protocol = PROTOCOLS[settings["stem"]]
     rate: float = protocol["lr"] * (settings["batch_size"] / protocol["batch_size"])
-    return rate
+    return rate if settings["from_run"] is None else rate / 10
 
 
 def _told_rates() -> str:
@@ -110,15 +119,18 @@ class TrainConfig(Configuration):
     KIND: ClassVar[str] = "training"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
+    from_run: str | None = setting(LEARNING, None, "RUN", flag="--from")
+    """Begin with the weights of this training, of the same genotype and size; the classifier is new where the classes
+    differ."""
     cells: Cells = setting(NETWORK, _protocol("cells"))
     """How many cells the network stacks."""
     channels: Channels = setting(NETWORK, _protocol("channels"))
     """Channels of the first cells."""
-    epochs: Epochs = setting(LEARNING, _protocol("epochs"))
+    epochs: Epochs = setting(LEARNING, Follows(_epochs, f"{_protocol('epochs').told}; {_TENTH}"))
     """Epochs over the training set."""
     batch_size: BatchSize = setting(LEARNING, _protocol("batch_size"))
     """Images of a step."""
-    lr: Rate = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it"))
+    lr: Rate = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it; {_TENTH}"))
     """Learning rate of SGD, which falls to 0 along a cosine."""
     warmup_epochs: SomeEpochs = setting(LEARNING, Follows(_warmup, _protocol("warmup_epochs").told))
     """Epochs at the start over which the learning rate rises linearly, fewer than all."""
@@ -134,6 +146,12 @@ class TrainConfig(Configuration):
     """Side of the square that is cut out of each image, as a fraction of its side."""
     flip: bool = setting(DATA, _protocol("flip"))
     """Mirror half of the images."""
+
+    @field_validator("from_run")
+    @classmethod
+    def _keep_whole_path(cls, run: str | None) -> str | None:
+        """Keep it so that the training can be resumed from anywhere."""
+        return run if run is None else str(Path(run).expanduser().absolute())
 
     @field_validator("warmup_epochs")
     @classmethod

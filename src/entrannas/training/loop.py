@@ -11,11 +11,13 @@ import torch
 from entrannas.architecture import Genotype
 from entrannas.data import Augmentation, training_batches
 from entrannas.errors import InputError
-from entrannas.runs import GENOTYPE, Listener, Task, module_state
+from entrannas.runs import GENOTYPE, Listener, Run, Task, module_state
 from entrannas.runtime import Replay, cosine, generator, peak_memory, seed_of
 from entrannas.training.configuration import TrainConfig
-from entrannas.training.testing import WEIGHTS, TrainResult, run_test
+from entrannas.training.testing import Answers, TrainResult, result_of
+from entrannas.training.trained import WEIGHTS, load
 from entrannas.training.trainer import Trainer
+from entrannas.training.tuning import take_over
 
 
 def train(
@@ -26,7 +28,7 @@ def train(
     listeners: Sequence[Listener] = (),
     behind: str | Path | None = None,
 ) -> TrainResult:
-    """Train the network of a genotype from scratch, test it once at the end, and leave a run directory.
+    """Train the network of a genotype, test it once at the end, and leave a run directory.
 
     Args:
         genotype: the architecture.
@@ -41,18 +43,24 @@ def train(
         InputError: the genotype, the data, the device or the run directory cannot be used, or memory does not suffice;
             nothing is overwritten.
     """
-    with Task("training", "train", config, out, resume, listeners, behind) as task:
+    from_run = Run.open(Path(config.from_run), "train") if config.from_run is not None else None
+    known = [one for one in (behind, config.from_run) if one is not None]
+    with Task("training", "train", config, out, resume, listeners, known) as task:
         if resume and task.run.genotype() != genotype:
             raise InputError(f"{task.run.path} was started with another genotype: start anew with another --out")
         data = task.data
         torch.manual_seed(seed_of("weights", config.seed))
         replay = Replay(say=task.events.tell)
         trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, replay)
+        taken_over = take_over(trainer.network, data.classes, from_run) if from_run else None
         task.begin(trainer, {GENOTYPE: genotype.to_json().encode()})
+        if taken_over:
+            task.events.tell(taken_over)
         for epoch in task.epochs(config.epochs, len(data.images) // config.batch_size):
             task.end_epoch(epoch, _epoch(trainer, task, config, epoch))
         task.run.save_tensors(WEIGHTS, module_state("network", trainer.network))
-        return task.finish(run_test(task.run, task.fabric, trainer.network, data.test, data.normalisation))
+        trained = load(task.run.path, config.device)
+        return task.finish(result_of(task.run, trained, Answers.of(trained, data.test)))
 
 
 def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dict[str, Any]:

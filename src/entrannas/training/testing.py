@@ -1,24 +1,16 @@
 """The test of a trained network."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from entrannas.data import Images, Normalisation, load_test_images, ordered_batches
-from entrannas.networks import Network, target_cost
-from entrannas.runs import Events, Listener, Result, Run, Weights, take_up
-from entrannas.runtime import MEASURE_WITH_LESS, Device, Tally, enough_memory, start
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.trainer import network_of
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-WEIGHTS = "weights.safetensors"
+from entrannas.data import Images, ordered_batches
+from entrannas.runs import Result, Run
+from entrannas.runtime import diverged
+from entrannas.training.trained import TrainedNetwork
 
 _BATCH = 250
 
@@ -41,51 +33,49 @@ class TrainResult(Result):
     multiply_adds: int
 
 
-def evaluate(
-    run: str | Path,
-    data: str | None = None,
-    device: Device = "auto",
-    test_split: str | None = None,
-    label_column: str | None = None,
-    skip_damaged: bool = False,
-    listeners: Sequence[Listener] = (),
-) -> TrainResult:
-    """Test a trained run again, on no image that it has learned from.
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers to each image of a test, [images] each, on the CPU.
 
-    Args:
-        run: the directory that `train` left.
-        data: a source with the same classes; by default the one that the run was trained on.
-        device: where to compute.
-        test_split: the split to test on, see `TrainConfig`; by default the run's for its own data.
-        label_column: the column of labels, likewise.
-        skip_damaged: leave images out that cannot be read.
-        listeners: are told of what happens, see `runs.events`.
-
-    Raises:
-        InputError: no finished training there, data of other classes, or damaged images.
+    Attributes:
+        labels: the right classes.
+        predicted: the classes that it holds for the most probable.
+        confidence: the probabilities that it gives to these.
+        loss: the cross entropy.
+        among_five: whether the right class is among the five most probable.
     """
-    trained = Run.open(Path(run), "train")
-    config = trained.config(TrainConfig)
-    learned = trained.data()
-    genotype = trained.genotype()
-    fabric = start(device, config.precision)
-    network = network_of(genotype, config, len(learned.classes), learned.shape, fabric.device)
-    take_up(Weights("network", network), trained.load_tensors(WEIGHTS)[1], trained.path / WEIGHTS)
-    wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
-    images = load_test_images(wanted, learned, trained.seen(), fabric.device, Events(listeners).tell)
-    return run_test(trained, fabric, network, images, learned.normalisation)
+
+    labels: Tensor
+    predicted: Tensor
+    confidence: Tensor
+    loss: Tensor
+    among_five: Tensor
+
+    @property
+    def right(self) -> Tensor:
+        """Whether the most probable class is the right one."""
+        return self.predicted == self.labels
+
+    @classmethod
+    def of(cls, trained: TrainedNetwork, images: Images) -> "Answers":
+        """Ask the network.
+
+        Raises:
+            InputError: an answer is not finite, or memory does not suffice.
+        """
+        parts = []
+        for batch, labels in ordered_batches(images, _BATCH, trained.description.normalisation):
+            logits = trained.logits(batch)
+            confidence, predicted = logits.softmax(dim=1).max(dim=1)
+            among_five = (logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]).any(dim=1)
+            parts.append((labels, predicted, confidence, F.cross_entropy(logits, labels, reduction="none"), among_five))
+        answers = cls(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
+        if not math.isfinite(answers.loss.sum()):
+            raise diverged("the loss is")
+        return answers
 
 
-@torch.no_grad()
-def run_test(run: Run, fabric: "Fabric", network: Network, images: Images, normalisation: Normalisation) -> TrainResult:
-    """Measure a network on test images; it is left in evaluation mode."""
-    network.eval()
-    tally = Tally()
-    with enough_memory(_BATCH, MEASURE_WITH_LESS):
-        for batch, labels in ordered_batches(images, _BATCH, normalisation):
-            with fabric.autocast():
-                logits = network(batch)
-                tally.add(F.cross_entropy(logits, labels), logits, labels)
-    loss, accuracy = tally.result()
-    costs = target_cost(network.genotype, network.size, images.shape[1:])
-    return TrainResult(run.path, accuracy, loss, **asdict(costs))
+def result_of(run: Run, trained: TrainedNetwork, answers: Answers) -> TrainResult:
+    """Sum up what a network has answered."""
+    accuracy, loss = answers.right.double().mean().item(), answers.loss.double().mean().item()
+    return TrainResult(run.path, accuracy, loss, **asdict(trained.description.cost()))

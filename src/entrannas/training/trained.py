@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from PIL import Image
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from entrannas.architecture import Genotype
 from entrannas.data import Pixels, open_image, reason, to_pixels
 from entrannas.errors import InputError
-from entrannas.files import read_whole
+from entrannas.files import read_whole, to_json, write_whole
 from entrannas.networks import build_network
 from entrannas.runs import Run, Weights, load_tensors, take_up
 from entrannas.runtime import MEASURE_WITH_LESS, Device, enough_memory, start
@@ -26,6 +27,7 @@ WEIGHTS = "weights.safetensors"
 CONFIG, MODEL = "config.json", "model.safetensors"
 """The files of a network in the layout of the Hugging Face hub."""
 
+_PICKLE = "pytorch_model.bin"
 _AUXILIARY = "network.auxiliary_head."
 _MOST = 2**24  # bytes of a configuration
 
@@ -53,7 +55,12 @@ class Features:
 
 
 class TrainedNetwork(
-    nn.Module, PyTorchModelHubMixin, library_name="entrannas", tags=["image-classification"], license="mit"
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="entrannas",
+    pipeline_tag="image-classification",
+    tags=["neural-architecture-search"],
+    paper_url="https://arxiv.org/abs/2101.11342",
 ):
     """A trained network, in evaluation mode, with all that its use takes.
 
@@ -200,11 +207,33 @@ class TrainedNetwork(
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AUXILIARY)}
         take_up(Weights("network", self.network), own, path)
 
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write weights and description for `save_pretrained`; the mixin knows nothing of the latter."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        write_whole(save_directory / MODEL, save(tensors, {"format": "pt"}))
+        write_whole(save_directory / CONFIG, to_json(self.description.model_dump(mode="json")))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+        """Load a folder in the layout of the Hugging Face hub, or a repository of the hub, by its name.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or the name.
+            options: those of `huggingface_hub.PyTorchModelHubMixin.from_pretrained`, such as `revision` and `token`.
+
+        Raises:
+            InputError: a file is damaged, or a pickle.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            options = {"config": _description_in(folder / CONFIG), **options}
+        return super().from_pretrained(pretrained_model_name_or_path, **options)
+
     @classmethod
     def _load_as_safetensor(cls, model: Self, model_file: str, map_location: str, strict: bool) -> Self:  # type: ignore[override]
         """Load weights for `from_pretrained`, which would take whatever fits."""
         path = Path(model_file)
-        model.take_up(load_tensors(path)[1], path)
+        model.take_up(_tensors_in(path), path)
         return model.to(map_location)
 
     @classmethod
@@ -224,9 +253,9 @@ def load(path: str | Path, device: Device = "auto") -> TrainedNetwork:
         InputError: no finished training there, or a file of it is damaged.
     """
     path = Path(path).expanduser()
-    if (path / MODEL).exists():
+    if (path / MODEL).exists() or (path / _PICKLE).exists():
         trained, weights = TrainedNetwork(_description_in(path / CONFIG)), path / MODEL
-        tensors = load_tensors(weights)[1]
+        tensors = _tensors_in(weights)
     else:
         run = Run.open(path, "train")
         trained, weights = TrainedNetwork(Description.of(run)), path / WEIGHTS
@@ -244,6 +273,12 @@ def _description_in(path: Path) -> Description:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged: it is no whole JSON") from None
+
+
+def _tensors_in(path: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        raise InputError(f"{path} is missing: it holds the weights, and a pickle in its place is not opened")
+    return load_tensors(path)[1]
 
 
 def _opened(image: Picture) -> Image.Image:

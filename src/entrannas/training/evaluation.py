@@ -1,0 +1,212 @@
+"""The evaluation of a trained run: what it gets right and what it mixes up, of which class, and how sure it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from entrannas.architecture import save_plot
+from entrannas.data import Images, load_test_images
+from entrannas.errors import InputError
+from entrannas.files import to_json, write_whole
+from entrannas.runs import Events, Listener, Run
+from entrannas.runtime import Device
+from entrannas.training.configuration import TrainConfig
+from entrannas.training.testing import Answers, TrainResult, result_of
+from entrannas.training.trained import load
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EVALUATION = "evaluation.json"
+
+_BINS = 15
+_NAMED = 40  # classes, more than which are not named on the axes
+_NUMBERED = 15  # classes, more than which have no numbers in their cells
+_SHEET = 5  # images in a row of the sheet
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """How a network does on the images of a class; `accuracy` is None where there is none."""
+
+    name: str
+    images: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class MixedUp:
+    """How many images of a class a network takes for another."""
+
+    name: str
+    taken_for: str
+    images: int
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """An image that a network is wrong about, and how sure it is of the wrong class."""
+
+    image: str
+    name: str
+    taken_for: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Evaluation(TrainResult):
+    """What a trained network does on test images, in more detail.
+
+    Attributes:
+        top5_accuracy: the share of images whose class is among the five most probable, from 0 to 1.
+        calibration_error: by how much confidence and accuracy differ, weighted over 15 bins of confidence of equal
+            width (the expected calibration error of Guo et al., ICML 2017), from 0 to 1.
+        classes: how it does on each class.
+        mixed_up: all pairs of classes that it mixes up, the most frequent first: the confusion matrix, but for its
+            diagonal, which `classes` tell.
+        worst: the images that it is most wrong about, by their loss, as many as are wanted.
+    """
+
+    top5_accuracy: float
+    calibration_error: float
+    classes: tuple[OfClass, ...]
+    mixed_up: tuple[MixedUp, ...]
+    worst: tuple[Wrong, ...]
+
+
+def evaluate(
+    run: str | Path,
+    data: str | None = None,
+    device: Device = "auto",
+    test_split: str | None = None,
+    label_column: str | None = None,
+    skip_damaged: bool = False,
+    worst: int = 0,
+    listeners: Sequence[Listener] = (),
+) -> Evaluation:
+    """Test a trained run again, on no image that it has learned from.
+
+    Leaves `evaluation.json`, `confusion.svg` and `.png` in its directory, and `worst.svg` and `.png` if these are
+    wanted; where that cannot be written, a message says so.
+
+    Args:
+        run: the directory that `train` left.
+        data: a source with the same classes; by default the one that the run was trained on.
+        device: where to compute.
+        test_split: the split to test on, see `TrainConfig`; by default the run's for its own data.
+        label_column: the column of labels, likewise.
+        skip_damaged: leave images out that cannot be read.
+        worst: how many of the images that it is most wrong about come onto a sheet.
+        listeners: are told of what happens, see `runs.events`.
+
+    Raises:
+        InputError: no finished training there, data of other classes, or damaged images.
+    """
+    opened = Run.open(Path(run), "train")
+    trained, say = load(run, device), Events(listeners).tell
+    wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
+    images = load_test_images(wanted, opened.data(), opened.seen(), trained.device, say)
+    answers = Answers.of(trained, images)
+    confusion = confusion_of(answers, len(trained.classes))
+    wrong = _most_wrong(answers)[:worst]
+    evaluation = Evaluation(
+        **vars(result_of(opened, trained, answers)),
+        top5_accuracy=answers.among_five.double().mean().item(),
+        calibration_error=calibration_error(answers),
+        classes=_of_classes(confusion, trained.classes),
+        mixed_up=_mixed_up(confusion, trained.classes),
+        worst=_worst(answers, images, trained.classes, wrong),
+    )
+    try:
+        write_whole(opened.path / EVALUATION, to_json(evaluation.json()))
+        save_plot(draw_confusion(confusion, trained.classes), opened.path, "confusion")
+        if len(wrong):
+            save_plot(draw_worst(evaluation.worst, images, wrong), opened.path, "worst")
+    except InputError as error:
+        say(f"warning: {error}")
+    return evaluation
+
+
+def confusion_of(answers: Answers, classes: int) -> torch.Tensor:
+    """Count the images of each class, by row, that are taken for each class, by column: int64 [classes, classes]."""
+    pairs = answers.labels * classes + answers.predicted
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
+def calibration_error(answers: Answers) -> float:
+    """Return the expected calibration error, see `Evaluation`."""
+    bins = (answers.confidence * _BINS).ceil().long().sub(1).clamp(0, _BINS - 1)
+    excess = torch.zeros(_BINS, dtype=torch.float64)
+    excess.index_add_(0, bins, answers.confidence.double() - answers.right.double())
+    return float(excess.abs().sum() / len(bins))
+
+
+def _of_classes(confusion: torch.Tensor, classes: Sequence[str]) -> tuple[OfClass, ...]:
+    rows = zip(classes, confusion.sum(dim=1).tolist(), confusion.diagonal().tolist(), strict=True)
+    return tuple(OfClass(name, images, right / images if images else None) for name, images, right in rows)
+
+
+def _mixed_up(confusion: torch.Tensor, classes: Sequence[str]) -> tuple[MixedUp, ...]:
+    pairs = (confusion * ~torch.eye(len(confusion), dtype=torch.bool)).nonzero()
+    counts = confusion[tuple(pairs.T)]
+    order = counts.argsort(descending=True, stable=True)
+    rows = zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
+    return tuple(MixedUp(classes[label], classes[predicted], images) for (label, predicted), images in rows)
+
+
+def _most_wrong(answers: Answers) -> torch.Tensor:
+    """Return the positions of the images that are classified wrongly, the highest loss first."""
+    wrong = (~answers.right).nonzero().squeeze(1)
+    return wrong[answers.loss[wrong].argsort(descending=True, stable=True)]
+
+
+def _worst(answers: Answers, images: Images, classes: Sequence[str], positions: torch.Tensor) -> tuple[Wrong, ...]:
+    def worst(position: int) -> Wrong:
+        label, predicted = int(answers.labels[position]), int(answers.predicted[position])
+        return Wrong(images.name(position), classes[label], classes[predicted], answers.confidence[position].item())
+
+    return tuple(worst(position) for position in positions.tolist())
+
+
+def draw_confusion(confusion: torch.Tensor, classes: Sequence[str]) -> "Figure":
+    """Draw a confusion matrix: what share of a class, by row, is taken for which, by column."""
+    from matplotlib.figure import Figure
+
+    count = len(classes)
+    share = confusion / confusion.sum(dim=1, keepdim=True).clamp_min(1)
+    side = min(12.0, 3 + 0.4 * min(count, _NAMED))
+    figure = Figure(figsize=(side + 1, side), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="taken for", ylabel="class")
+    if count <= _NAMED:
+        short = [name if len(name) <= 24 else f"{name[:23]}…" for name in classes]
+        axes.set_xticks(range(count), short, rotation=60, ha="right", rotation_mode="anchor", parse_math=False)
+        axes.set_yticks(range(count), short, parse_math=False)
+    if count <= _NUMBERED:
+        for row, column in confusion.nonzero().tolist():
+            colour = "white" if share[row, column] > 0.5 else "black"
+            text = str(int(confusion[row, column]))
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    figure.colorbar(picture, ax=axes, label="share of the class", shrink=0.8)
+    return figure
+
+
+def draw_worst(worst: Sequence[Wrong], images: Images, positions: torch.Tensor) -> "Figure":
+    """Draw images as the network sees them, each with its class and what it is taken for, how surely."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(worst) // _SHEET)
+    figure = Figure(figsize=(2 * _SHEET, 2.5 * rows), dpi=150, layout="constrained")
+    all_axes = figure.subplots(rows, _SHEET, squeeze=False).flatten()
+    ((pixels, _),) = images.batches([positions])
+    for axes in all_axes:
+        axes.set_axis_off()
+    for axes, image, wrong in zip(all_axes, pixels.cpu(), worst, strict=False):
+        axes.imshow(image.permute(1, 2, 0).squeeze(2).numpy(), cmap="gray", vmin=0, vmax=255)
+        told = f"{wrong.name}\n→ {wrong.taken_for} {100 * wrong.probability:.0f} %"
+        axes.set_title(told, fontsize=8, parse_math=False)
+    return figure

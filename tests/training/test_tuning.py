@@ -1,0 +1,106 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from entrannas.data.seen import Seen
+from entrannas.errors import InputError
+from entrannas.networks.network import Network
+from entrannas.runs.run import Run
+from entrannas.training.configuration import TrainConfig
+from entrannas.training.description import Description
+from entrannas.training.loop import train
+from entrannas.training.tuning import take_over
+
+from ..deploy.conftest import GENOTYPES, MakeRun
+from ..end_to_end.conftest import Entrannas, entrannas
+from ..pictures import class_folders
+
+__all__ = ["entrannas"]
+
+
+def _network(run: Path, **changes: Any) -> Network:
+    """Build a network like that of a run, but for some changes of its size."""
+    description, auxiliary = Description.of(Run.open(run)), Run.open(run).config(TrainConfig).auxiliary > 0
+    torch.manual_seed(7)
+    return Network(description.genotype, replace(description.size, **changes), auxiliary, drop_path=0.0)
+
+
+def test_all_is_taken_over_where_the_classes_are_the_same(photos_run: Path) -> None:
+    network = _network(photos_run)
+    told = take_over(network, ("Ente", "cat", "dog"), Run.open(photos_run))
+    weights = load_file(photos_run / "weights.safetensors")
+    assert all(torch.equal(tensor, weights[f"network.{name}"]) for name, tensor in network.state_dict().items())
+    assert "new" not in told and f"{len(weights)} of {len(weights)} tensors" in told
+
+
+@pytest.mark.parametrize("classes", [("Ente", "dog", "cat"), ("Ente", "cat")])
+def test_the_classifier_is_new_where_the_classes_differ(classes: tuple[str, ...], photos_run: Path) -> None:
+    network = _network(photos_run, num_classes=len(classes))
+    fresh = _network(photos_run, num_classes=len(classes)).state_dict()
+    told = take_over(network, classes, Run.open(photos_run))
+    assert told.endswith("new: auxiliary_head.classifier, classifier")
+    weights = load_file(photos_run / "weights.safetensors")
+    for name, tensor in network.state_dict().items():
+        wanted = fresh[name] if "classifier" in name else weights[f"network.{name}"]
+        assert torch.equal(tensor, wanted), name
+
+
+def test_grey_for_colour_needs_another_stem_only(photos_run: Path) -> None:
+    network = _network(photos_run, in_channels=1)
+    assert take_over(network, ("Ente", "cat", "dog"), Run.open(photos_run)).endswith("new: stem")
+
+
+@pytest.mark.parametrize(("name", "value", "there"), [("cells", 4, 3), ("channels", 6, 4)])
+def test_another_size_is_refused(name: str, value: int, there: int, photos_run: Path) -> None:
+    with pytest.raises(InputError, match=f"{name} {there}, not {value}"):
+        take_over(_network(photos_run, **{name: value}), ("a", "b", "c"), Run.open(photos_run))
+
+
+def test_other_cells_are_refused(photos_run: Path, make_run: MakeRun) -> None:
+    with pytest.raises(InputError, match="has other cells"):
+        take_over(_network(make_run("dst-one")), ("a", "b"), Run.open(photos_run))
+
+
+def test_defaults_are_a_tenth(photos_run: Path) -> None:
+    scratch = TrainConfig.resolve({"data": "x", "stem": "imagenet"})
+    tuned = TrainConfig.resolve({"data": "x", "stem": "imagenet", "from_run": str(photos_run)})
+    assert (tuned.epochs, tuned.lr) == (scratch.epochs / 10, scratch.lr / 10)
+    assert TrainConfig.resolve({"epochs": 5, "lr": 1, "from_run": "x"}).lr == 1
+    assert TrainConfig.resolve({"data": "digits", "from_run": "x"}).epochs == 3
+
+
+def test_what_both_runs_have_learned_from_is_held_out_by_none() -> None:
+    def seen(trained: list[int], held_out: list[int]) -> Seen:
+        return Seen(torch.tensor(trained), torch.tensor(held_out))
+
+    both = seen([1, 2], [3, 4]).join(seen([3, 5], [2, 6, 4]))
+    assert both.trained.tolist() == [1, 2, 3, 5] and both.held_out.tolist() == [4, 6]
+
+
+def test_fine_tuning_is_better_at_once_and_tests_on_what_was_held_out(tmp_path: Path) -> None:
+    small = {"data": "digits", "subset": 600, "cells": 3, "channels": 8, "batch_size": 32}
+    first = train(GENOTYPES["darts"], TrainConfig.resolve(small | {"epochs": 4}), tmp_path / "first")
+    once = small | {"epochs": 1, "lr": 0.002}
+    scratch = train(GENOTYPES["darts"], TrainConfig.resolve(once), tmp_path / "scratch")
+    settings = TrainConfig.resolve(once | {"from_run": str(first.run)})
+    tuned = train(GENOTYPES["darts"], settings, tmp_path / "tuned")
+    assert tuned.test_accuracy > first.test_accuracy - 0.05 > scratch.test_accuracy + 0.2
+    assert torch.equal(Run.open(tuned.run).seen().held_out, Run.open(first.run).seen().held_out)
+
+
+def test_the_command_takes_size_and_shape_over(entrannas: Entrannas, tmp_path: Path, digits_run: Path) -> None:
+    class_folders(tmp_path / "images", {"cat": 12, "dog": 12}, mode="L", size=(20, 20))
+    tuned = entrannas("train", digits_run, "images", "--from", digits_run, "--out", "net", "--batch-size", 8)
+    assert "new: auxiliary_head, auxiliary_head.classifier, classifier\n" in tuned.err and "taken over" in tuned.err
+    run = Run.open(tmp_path / "net")
+    config = run.config(TrainConfig)
+    assert (config.cells, config.channels, config.epochs, run.data().shape) == (3, 4, 60, (1, 8, 8))
+    refused = entrannas("train", "darts-v1", "images", "--from", digits_run, code=2).err
+    assert "has other cells" in refused and refused.count("\n") == 1
+    refused = entrannas("train", digits_run, "images", "--from", digits_run, "--cells", 9, code=2).err
+    assert "cells 3, not 9; leave --cells out" in refused
+    assert "no run in nowhere" in entrannas("train", digits_run, "images", "--from", "nowhere", code=2).err
