@@ -1,8 +1,8 @@
 """How fast `entrannas predict` classifies files, and what it takes of memory, beside the loop that a person writes.
 
 Photographs of a folder are copied until there are enough files. The plain loop opens each with Pillow, resizes and
-crops it, and runs the network on it alone, or on batches of 64. Each way is a process of its own, in alternating rounds;
-the network is one that has been trained for an epoch on the same photographs.
+crops it, and runs the network on it alone, or on batches of 64. Each way is a process of its own, in alternating
+rounds; the network is one that has been trained for an epoch on the same photographs.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import time
 from itertools import cycle
 from pathlib import Path
 from statistics import median
+
+from entrannas.data import find_images
 
 COMMAND = [str(Path(sys.executable).with_name("entrannas"))]
 LOOP = """
@@ -37,6 +39,11 @@ with torch.no_grad():
         for path, row in zip(paths[start:], trained.network(batch).softmax(dim=1).topk(5).indices.tolist()):
             print(path, *(trained.classes[k] for k in row))
 """
+WATCHED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 PREDICT = [*COMMAND, "predict", "run", "-", "--device", "cpu"]
 
 
@@ -50,11 +57,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     options = parser.parse_args()
 
+    photos = options.photos.resolve()
     with tempfile.TemporaryDirectory() as folder:
-        train = ["train", "darts-v2", options.photos.resolve(), "--epochs", "1", "--batch-size", "32", *options.size]
+        train = ["train", "darts-v2", photos, "--epochs", "1", "--batch-size", "32", *options.size]
         os.chdir(folder)
         subprocess.run([*COMMAND, *map(str, train), "--out", "run"], check=True, capture_output=True)
-        paths = copies(options.photos, Path("copies").absolute(), max(options.files))
+        paths = copies(photos, Path("copies").absolute(), max(options.files))
         ways = {
             "entrannas predict": PREDICT,
             "loop, batches of 64": [sys.executable, "-c", LOOP, "64"],
@@ -79,25 +87,19 @@ def main() -> None:
 def copies(photos: Path, folder: Path, count: int) -> list[Path]:
     """Copy photographs until there are so many files."""
     folder.mkdir()
-    sources = cycle(sorted(path for path in photos.rglob("*") if path.is_file()))
-    return [
-        Path(shutil.copy(path, folder / f"{n:06}{path.suffix}")) for n, path in zip(range(count), sources, strict=False)
-    ]
+    images, _ = find_images([str(photos)])
+    sources = cycle(images)
+    named = zip(sources, range(count), strict=False)
+    return [Path(shutil.copy(path, folder / f"{number:06}{path.suffix}")) for path, number in named]
 
 
 def measure(way: list[str], paths: list[Path]) -> tuple[float, int]:
     """Return the seconds that a way takes for files, and the bytes that its largest process held at most."""
     Path("list").write_text("\n".join(map(str, paths)) + "\n")
     began = time.perf_counter()
-    with Path("list").open() as listed, Path("peak").open("w+") as peak:
-        code = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
-        code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-        subprocess.run(
-            [sys.executable, "-c", code, *way], stdin=listed, stdout=peak, stderr=subprocess.DEVNULL, check=True
-        )
-        passed = time.perf_counter() - began
-        peak.seek(0)
-        return passed, 1024 * int(peak.read())
+    with Path("list").open() as listed:
+        done = subprocess.run([sys.executable, "-c", WATCHED, *way], stdin=listed, capture_output=True, check=True)
+    return time.perf_counter() - began, 1024 * int(done.stdout)
 
 
 if __name__ == "__main__":

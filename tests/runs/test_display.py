@@ -172,6 +172,28 @@ def test_lines_come_once_a_minute_and_at_both_ends_of_a_stage(
     assert told == sorted({*range(3, stopped_after + 1, 3), stopped_after})
 
 
+def test_lines_come_once_a_minute_within_a_part_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, lines = Clock(monkeypatch), Lines()
+    lines(StageBegan("predict", range(8), 1))
+    for _ in range(8):
+        clock.now += 20
+        lines(Stepped())
+    lines(StageEnded())
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["predict 0/8", "predict 3/8  1 min 40 s left", "predict 6/8  40 s left"]
+    lines(StageBegan("search", range(2), 4))
+    for step in range(8):
+        clock.now += 25
+        lines(Stepped())
+        if step % 4 == 3:
+            lines(EpochEnded(METRICS))
+    lines(StageEnded())
+    told = capsys.readouterr().err.splitlines()
+    assert told[1] == "search 0/2  2 min 05 s left" and [FIGURES in line for line in told] == [False, False, True, True]
+
+
 @pytest.mark.parametrize(
     ("passed", "left"),
     [

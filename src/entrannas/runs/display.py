@@ -26,12 +26,12 @@ class Lines:
                 self._write(f"{name} {parts.start}/{parts.stop}")
             case Stepped():
                 self.steps += 1
-                now = time.monotonic()
+                now, parts, each = time.monotonic(), self.stage.parts, self.stage.steps
                 if now >= self.told + _PAUSE:
-                    parts, each = self.stage.parts, self.stage.steps
                     left = (now - self.started) / self.steps * (len(parts) * each - self.steps)
                     number = parts.start + self.steps // each
-                    self._write(f"{self.stage.name} {number}/{parts.stop}  {_duration(left)} left")
+                    self.untold = self.untold or f"{self.stage.name} {number}/{parts.stop}  {_duration(left)} left"
+                    self._catch_up()
                     self.told = now
             case EpochEnded(figures) | TrialEnded(figures):
                 self.done += 1

@@ -1,0 +1,36 @@
+"""`entrannas serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import entrannas.deploy
+import entrannas.training
+from entrannas.cli.flags import Settings, option, settings_of, whole
+from entrannas.cli.process import let_go
+from entrannas.runs import RUN, Configuration
+
+
+@settings_of(Configuration, ["device"])
+def serve(
+    settings: Settings,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The run directory of a training, or a folder of the hub's layout.")
+    ],
+    host: Annotated[
+        str, option(RUN, "Where it listens; 0.0.0.0 lets other machines in. Default: 127.0.0.1.")
+    ] = "127.0.0.1",
+    port: Annotated[int, whole(RUN, "The port; 0 takes one that is free. Default: 8000.", 0, 65_535)] = 8000,
+) -> None:
+    """Serve a trained run over HTTP, with a page to try it on.
+
+    POST /predict takes images in the field image of a form; /openapi.json describes it all.
+    """
+    trained = entrannas.training.load(run, **settings)
+    let_go()
+
+    def tell(address: str) -> None:
+        print(f"serving {run} at {address} (Ctrl-C ends it)", flush=True)
+
+    entrannas.deploy.serve_network(trained, host, port, tell)

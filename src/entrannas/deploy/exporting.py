@@ -1,0 +1,198 @@
+"""A trained run written for others: as an ONNX file, a program of PyTorch, a Python file, or a folder of the hub.
+
+Whatever it is, it is compared with the network on test images before it is written where it is wanted.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from entrannas.data import DataSettings, DataSummary, Images, Seen, load_learned_images, load_test_images
+from entrannas.deploy.checking import Check, Computed, accuracy, compare
+from entrannas.deploy.formats import Format, Takes
+from entrannas.deploy.hub import push, write_hub
+from entrannas.deploy.int8 import to_int8
+from entrannas.deploy.onnx_file import check_installed, computed_by_onnx, to_onnx
+from entrannas.deploy.program import about, computed_by, computed_by_program, quiet, saved, trace
+from entrannas.deploy.source import WEIGHTS, import_source, write_source
+from entrannas.errors import InputError
+from entrannas.files import write_whole
+from entrannas.runs import Events, Listener, Result, Run
+from entrannas.training import TrainConfig, TrainedNetwork, load
+
+_ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "python": ".py", "hub": "-hub"}
+_MEASURED = 256  # training images, on which the ranges of maps are measured
+_BATCH = 64
+
+Source = tuple[DataSettings, DataSummary, Seen, torch.device]
+Write = Callable[[Path], None]
+LoadWritten = Callable[[Path], Computed]
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What 8 bits have changed.
+
+    Attributes:
+        float_size: the bytes of the file in float32.
+        float_accuracy: the share of all test images that it classifies rightly, from 0 to 1.
+        int8_accuracy: the share in 8 bits.
+    """
+
+    float_size: int
+    float_accuracy: float
+    int8_accuracy: float
+
+
+@dataclass(frozen=True)
+class Exported(Result):
+    """What was written.
+
+    Attributes:
+        run: the run directory.
+        path: the file, or the folder.
+        size: its bytes, with those of what belongs to it.
+        check: how it was compared with the network, if it was; what is in 8 bits, before it was.
+        int8: what 8 bits have changed, if it is in 8 bits.
+        address: where it is on the hub, if it was pushed there.
+    """
+
+    path: Path
+    size: int
+    check: Check | None
+    int8: Quantised | None
+    address: str | None
+
+
+def export(
+    run: str | Path,
+    to: Format = "onnx",
+    out: str | Path | None = None,
+    int8: bool = False,
+    check: int = 256,
+    takes: Takes = "float",
+    push_to: str | None = None,
+    data: str | None = None,
+    test_split: str | None = None,
+    label_column: str | None = None,
+    skip_damaged: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Exported:
+    """Write a trained run as a file or a folder that others can use.
+
+    Args:
+        run: the directory that `train` left.
+        to: as what, see `Format`.
+        out: where; by default it has the name of the run, and lies in the working directory.
+        int8: whether it is to compute in 8 bits; of `onnx` alone.
+        check: the number of test images on which it is compared with the network; 0 for none.
+        takes: what comes to it, see `Takes`; of `onnx` and `torch` alone.
+        push_to: a repository of the hub to which the folder is pushed, as user/name.
+        data: a source with the same classes; by default the one that the run was trained on.
+        test_split: the split to test on, see `TrainConfig`; by default the run's for its own data.
+        label_column: the column of labels, likewise.
+        skip_damaged: leave images out that cannot be read.
+        listeners: are told of what happens, see `runs.events`.
+
+    Raises:
+        InputError: no finished training there, what is wanted does not go together, the data cannot be used, what was
+            exported does not compute what the network does, or the place is taken. What was there before is kept.
+    """
+    _check_options(to, int8, takes, push_to)
+    opened, say = Run.open(Path(run), "train"), Events(listeners).tell
+    path = _place(opened.path, out, to)
+    trained = load(opened.path, "cpu")
+    wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
+    source = wanted, opened.data(), opened.seen(), trained.device
+    images = _test_images(source, say, int8, check) if int8 or check else None
+
+    write, load_written = _made(trained, opened, to, takes)
+    with TemporaryDirectory() as folder:
+        staged = Path(folder, f"network{_ENDINGS[to]}")
+        write(staged)
+        compared = compare(load_written(staged), trained, images, check) if images is not None and check else None
+        quantised = None
+        if images is not None and int8:
+            quantised = _quantise(staged, takes, load_learned_images(*source, say, _MEASURED), images)
+            write = partial(write_whole, content=staged.read_bytes())
+    write(path)
+    address = push(path, push_to) if push_to is not None else None
+    return Exported(opened.path, path, _size(path, to), compared, quantised, address)
+
+
+def _check_options(to: Format, int8: bool, takes: Takes, push_to: str | None) -> None:
+    """Refuse what does not go together, and a format whose packages are not installed."""
+    if int8 and to != "onnx":
+        raise InputError(f"--int8 goes with --format onnx, not with {to}")
+    if takes != "float" and to not in ("onnx", "torch"):
+        raise InputError(f"--input {takes} goes with --format onnx and torch, not with {to}")
+    if push_to is not None and to != "hub":
+        raise InputError(f"--push goes with --format hub, not with {to}")
+    if to == "onnx":
+        check_installed()
+
+
+def _place(run: Path, out: str | Path | None, to: Format) -> Path:
+    """Return where the export goes."""
+    name = run.resolve().name
+    if to == "python":  # which is to be imported
+        name = re.sub(r"^(?=\d)|\W", "_", name)
+    path = Path(f"{name}{_ENDINGS[to]}" if out is None else out)
+    if path.exists() and path.is_dir() != (to == "hub"):
+        there, written = ("folder", "file") if path.is_dir() else ("file", "folder")
+        raise InputError(f"{path} is a {there}, and --format {to} writes a {written}: choose another --out")
+    return path
+
+
+def _test_images(source: Source, say: Callable[[str], None], int8: bool, check: int) -> Images:
+    """Load as many as are wanted, all if 8 bits are to be judged by them."""
+    try:
+        images = load_test_images(*source, say, None if int8 else check)
+        if not len(images):
+            raise InputError(f"{source[0].data}: no test image can be read")
+    except InputError as error:
+        if int8:
+            raise
+        raise InputError(f"{error}; --check 0 exports without a look at test images") from None
+    return images
+
+
+def _in_batches(images: Images) -> Iterator[Tensor]:
+    for batch, _ in images.batches(list(torch.arange(len(images)).split(_BATCH))):
+        yield batch
+
+
+def _quantise(path: Path, takes: Takes, learned: Images, test: Images) -> Quantised:
+    """Put an ONNX file in 8 bits into the place of one in float32, and compare them."""
+    size, before = path.stat().st_size, accuracy(computed_by_onnx(path, takes), test)
+    path.write_bytes(to_int8(path, _in_batches(learned), takes))
+    return Quantised(size, before, accuracy(computed_by_onnx(path, takes), test))
+
+
+def _size(path: Path, to: Format) -> int:
+    beside = path.rglob("*") if to == "hub" else [path.with_name(WEIGHTS)] if to == "python" else []
+    return sum(file.stat().st_size for file in [path, *beside] if file.is_file())
+
+
+def _load_folder(path: Path) -> Computed:
+    with quiet():
+        return computed_by(TrainedNetwork.from_pretrained(path))
+
+
+def _made(trained: TrainedNetwork, run: Run, to: Format, takes: Takes) -> tuple[Write, LoadWritten]:
+    """Return what writes a network in a format to a path, and what loads again what was written there."""
+    match to:
+        case "python":
+            return partial(write_source, trained), lambda path: computed_by(import_source(path).load())
+        case "hub":
+            return partial(write_hub, trained, run=run), _load_folder
+    program, told = trace(trained, takes), about(trained.description, takes)
+    if to == "torch":
+        return partial(write_whole, content=saved(program, told)), partial(computed_by_program, takes=takes)
+    return partial(write_whole, content=to_onnx(program, told)), partial(computed_by_onnx, takes=takes)

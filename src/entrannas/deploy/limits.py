@@ -1,0 +1,141 @@
+"""What a client may send, judged while it arrives, and what it is told where it may not.
+
+A request is received no further than its limit, whether or not it says how long it is, and an image is decoded only
+once its header has told its size. Limits are a service's: files of one's own have none.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+
+from entrannas.data import Pixels, open_image, reason
+from entrannas.errors import InputError, brief
+from entrannas.training import TrainedNetwork
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Message, Receive
+
+FIELD = "image"
+"""The field of a form that has the images."""
+MOST_BYTES = 32 << 20
+"""Of a request."""
+MOST_IMAGES = 64
+"""Of a request."""
+MOST_PIXELS = 50_000_000
+"""Of an image: a camera's are fewer, and each takes up to 20 bytes while it is prepared."""
+
+_PATIENCE = 30.0  # seconds in which something of a request must come
+_OTHERS = 8  # fields that are no files, before they are no longer looked at
+_NESTED = {"IPTC"}  # holds an image of any format, which Pillow would open without asking which
+
+
+class Refused(Exception):
+    """A request that is not answered as it was meant.
+
+    Attributes:
+        status: of the answer in HTTP.
+        detail: one line that says what is wrong.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Make it one line, whatever its words come from."""
+        self.status, self.detail = status, " ".join(detail.split())
+        super().__init__(self.detail)
+
+
+class Sent(NamedTuple):
+    """An image as it was sent: how a message names it, and the content of its file."""
+
+    name: str
+    content: bytes
+
+
+async def received(request: "Request") -> list[Sent]:
+    """Receive the images of a request.
+
+    Raises:
+        Refused: it is too large or stands still, is no form or a damaged one, or has other fields than images.
+    """
+    from python_multipart.exceptions import FormParserError
+    from starlette.datastructures import UploadFile
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "multipart/form-data"):
+        raise Refused(415, f"{brief(kind)} is no form: send multipart/form-data with files in the field {FIELD}")
+    if int(request.headers.get("content-length", 0)) > MOST_BYTES:
+        raise _too_large()
+    bounded = Request(request.scope, _bounded(request.receive))
+    try:
+        async with bounded.form(max_files=MOST_IMAGES, max_fields=_OTHERS) as form:
+            if others := sorted(form.keys() - {FIELD}):
+                raise Refused(400, f"there is no field {brief(others[0])}: send files in the field {FIELD}")
+            files = form.getlist(FIELD)
+            if not files:
+                raise Refused(400, f"there is no image: send multipart/form-data with files in the field {FIELD}")
+            sent = []
+            for file in files:
+                if not isinstance(file, UploadFile):
+                    raise Refused(400, f"the field {FIELD} has no file: send one with its name, as a browser does")
+                sent.append(Sent(brief(file.filename) if file.filename else "the image", await file.read()))
+            return sent
+    except HTTPException as error:
+        if error.detail.startswith("Too many files"):
+            raise Refused(413, f"these are too many images: {MOST_IMAGES} a request at most") from None
+        raise Refused(400, f"the form is damaged: {error.detail}") from None
+    except FormParserError as error:  # which older versions of Starlette let pass
+        raise Refused(400, f"the form is damaged: {error}") from None
+
+
+def _bounded(receive: "Receive") -> "Receive":
+    """Receive a request up to its limit, and not for ever."""
+    taken = 0
+
+    async def receive_more() -> "Message":
+        nonlocal taken
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                message = await receive()
+        except TimeoutError:
+            raise Refused(408, f"nothing came for {_PATIENCE:.0f} seconds") from None
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "the request was cut short")
+        taken += len(message.get("body", b""))
+        if taken > MOST_BYTES:
+            raise _too_large()
+        return message
+
+    return receive_more
+
+
+def _too_large() -> Refused:
+    return Refused(413, f"the request is too large: {MOST_BYTES >> 20} MiB at most")
+
+
+def prepared(sent: Sent, trained: TrainedNetwork) -> Pixels:
+    """Bring an image to the pixels of a network, as `TrainedNetwork.pixels` does.
+
+    Raises:
+        Refused: it is no image, a damaged one, or too large to be decoded.
+    """
+    name, content = sent
+    try:
+        with open_image(content) as image:
+            (width, height), known = image.size, image.format not in _NESTED
+    except UnidentifiedImageError:
+        known = False
+    except Image.DecompressionBombError:
+        raise Refused(413, f"{name} is too large: {MOST_PIXELS:,} pixels at most") from None
+    except Exception as error:  # of many types, as Pillow's formats have it
+        raise Refused(400, f"{name} is damaged: {reason(error)}") from None
+    if not known:
+        raise Refused(415, f"{name} is no image of a format that is known here")
+    if width * height > MOST_PIXELS:
+        raise Refused(413, f"{name} is too large: {width} x {height} pixels, {MOST_PIXELS:,} at most")
+    try:
+        return trained.pixels(content)
+    except InputError as error:
+        raise Refused(400, f"{name}: {error}") from None

@@ -1,0 +1,106 @@
+"""The service as a process: where it listens, how it ends, what it logs."""
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from entrannas.deploy.limits import MOST_PIXELS
+from entrannas.deploy.service import application
+from entrannas.errors import InputError, brief, needs
+from entrannas.training import TrainedNetwork
+
+_BACKLOG = 2048
+_GRACE = 10  # seconds that requests under way have when the service ends
+
+
+def serve_network(
+    trained: TrainedNetwork, host: str = "127.0.0.1", port: int = 8000, told: Callable[[str], None] = print
+) -> None:
+    """Serve a network over HTTP, until a signal ends it: SIGINT or SIGTERM, after the requests under way.
+
+    It takes over the process: its log, the warnings of libraries, the most pixels that Pillow decodes. A signal is
+    raised again at the end, for who had a handler before.
+
+    Args:
+        trained: the network.
+        host: the name or the address at which it listens.
+        port: the port; any that is free, if it is 0.
+        told: where the address is told, as soon as requests may come.
+
+    Raises:
+        InputError: it cannot listen there, or what the extra `serve` installs is missing.
+    """
+    with needs("serve"):
+        import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            ignored = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) == signal.SIG_IGN]
+            with super().capture_signals():
+                for number in ignored:  # as in the background of a script
+                    signal.signal(number, signal.SIG_IGN)
+                yield
+
+    app = application(trained)
+    logging.captureWarnings(True)  # what Pillow says of images is not this process's to tell
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it refuses twice as many, also of an image within another
+    config = uvicorn.Config(
+        app,
+        http="h11",  # the one that bounds the head of a request
+        ws="none",
+        lifespan="off",
+        log_config=_LOG,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    channels, height, width = trained.description.shape
+    with _listening(host, port) as listening:
+        trained.predict(np.zeros((height, width, channels), np.uint8))  # the first pass takes longest
+        place = f"[{host}]" if ":" in host else host
+        told(f"http://{place}:{listening.getsockname()[1]}")
+        Server(config).run([listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise InputError(f"there is no host {brief(host)}: --host is a name or an address of this machine") from None
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)  # without its protocol, asyncio would let answers wait for ACKs
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            f"cannot listen at {host}, port {port}: {error.strerror}; choose another --port, or --host"
+        ) from None
+    return listening
+
+
+class _Line(logging.Formatter):
+    """Tells of an error in a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told, error = record.getMessage().strip(), record.exc_info and record.exc_info[1]
+        told += f": {type(error).__name__}: {error}".rstrip(": ") if error else ""
+        return f"entrannas: {' '.join(told.split())}"
+
+
+_LOG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": _Line}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "ERROR"},  # a client's mistakes are told to the client
+    "loggers": {"uvicorn.error": {"level": "ERROR"}},
+}

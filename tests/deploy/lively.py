@@ -1,0 +1,77 @@
+"""Networks that tell images apart, as those of an epoch do not, and the images on which they are compared."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from entrannas.data import Images, load_learned_images, load_test_images
+from entrannas.deploy.checking import TOLERANCE, Computed
+from entrannas.runs import Run
+from entrannas.training import TrainConfig, TrainedNetwork, load
+from entrannas.training.testing import Answers
+
+from .conftest import CASES
+
+QUICK = [
+    ("darts", "photos", "imagenet"),
+    ("nasbench201-empty", "digits", "cifar"),
+    ("nasbench201", "photos", "cifar"),
+    ("dst-one", "digits", "cifar"),
+]
+
+
+def cases(otherwise: pytest.MarkDecorator) -> list[object]:
+    """Return CASES, those that are not quick marked."""
+    return [pytest.param(*case, marks=[] if case in QUICK else [otherwise]) for case in CASES]
+
+
+@dataclass
+class Lively:
+    """A network, its test images, uint8, and what `evaluate` has of them: the predictions, and the logits."""
+
+    trained: TrainedNetwork
+    test: Images
+    pixels: Tensor
+    predicted: Tensor
+    logits: Tensor
+
+    @classmethod
+    def of(cls, path: Path) -> "Lively":
+        """Take the network of a run, and settle its norms and its logits on training images, as more epochs would."""
+        run, trained = Run(path), load(path, "cpu")
+        source = run.config(TrainConfig).data_settings(), run.data(), run.seen(), trained.device, print
+        normalisation = trained.description.normalisation
+        norms = [module for module in trained.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = None
+            norm.reset_running_stats()
+        with torch.no_grad():
+            learned = normalisation(_pixels(load_learned_images(*source, 200)))
+            trained.train()
+            trained.network(learned)
+            trained.eval()
+            deviation, mean = torch.std_mean(trained.network(learned), dim=0)
+            classifier = trained.network.classifier
+            classifier.weight /= deviation[:, None]
+            classifier.bias.sub_(mean).div_(deviation)
+        test = load_test_images(*source)
+        pixels = _pixels(test)
+        answers = Answers.of(trained, test)
+        assert len(answers.predicted.unique()) > 1, "it tells images apart"
+        return cls(trained, test, pixels, answers.predicted, trained.logits(normalisation(pixels)))
+
+    def compare(self, exported: Computed) -> None:
+        """Hold what was exported to the network, image by image, in batches of any size."""
+        for size in (1, 7, 64):
+            logits = torch.cat([exported(batch) for batch in self.pixels.split(size)])
+            assert torch.equal(logits.argmax(dim=1), self.predicted)
+            assert (logits - self.logits).abs().max() <= TOLERANCE
+            assert self.logits.std(dim=0).min() > 1000 * TOLERANCE, "what is equal must not be all alike"
+
+
+def _pixels(images: Images) -> Tensor:
+    ((pixels, _),) = images.batches([torch.arange(len(images))])
+    return pixels
