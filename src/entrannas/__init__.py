@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "analysis": ["Consistency", "consistency"],
         "architecture": ["CellGenotype", "Connection", "Genotype"],
+        "deploy": ["Exported", "export"],
         "errors": ["InputError"],
         "networks": ["Cost", "Network", "build_network", "cost"],
         "runs": ["Configuration", "Listener", "load_genotype"],

@@ -1,5 +1,6 @@
 from .analysis import Consistency, consistency
 from .architecture import CellGenotype, Connection, Genotype
+from .deploy import Exported, export
 from .errors import InputError
 from .networks import Cost, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype
@@ -13,6 +14,7 @@ __all__ = [
     "Consistency",
     "Cost",
     "Evaluation",
+    "Exported",
     "Features",
     "Genotype",
     "InputError",
@@ -27,6 +29,7 @@ __all__ = [
     "consistency",
     "cost",
     "evaluate",
+    "export",
     "load",
     "load_genotype",
     "search",

@@ -20,7 +20,7 @@ from entrannas.deploy.hub import push, write_hub
 from entrannas.deploy.int8 import to_int8
 from entrannas.deploy.onnx_file import check_installed, computed_by_onnx, to_onnx
 from entrannas.deploy.program import about, computed_by, computed_by_program, quiet, saved, trace
-from entrannas.deploy.source import WEIGHTS, import_source, write_source
+from entrannas.deploy.source import WEIGHTS, check_place, import_source, write_source
 from entrannas.errors import InputError
 from entrannas.files import write_whole
 from entrannas.runs import Events, Listener, Result, Run
@@ -147,6 +147,8 @@ def _place(run: Path, out: str | Path | None, to: Format) -> Path:
     if path.exists() and path.is_dir() != (to == "hub"):
         there, written = ("folder", "file") if path.is_dir() else ("file", "folder")
         raise InputError(f"{path} is a {there}, and --format {to} writes a {written}: choose another --out")
+    if to == "python":
+        check_place(path)
     return path
 
 

@@ -61,7 +61,23 @@ def write_source(trained: TrainedNetwork, path: Path) -> None:
     """Write the network as a Python file, with `weights.safetensors` beside it.
 
     Raises:
-        InputError: the file could not be imported, other weights are there, or the disk refuses.
+        InputError: as `check_place` does, or the disk refuses.
+    """
+    check_place(path)
+    text = source_text(trained.description, path.stem)
+    with torch.device("meta"):  # names and shapes are all that is wanted
+        written = _executed(text, path).Network().state_dict()
+    tensors = dict(zip(written, _tensors(trained), strict=True))  # both are in the order in which the layers stand
+    assert all(tensor.shape == written[name].shape for name, tensor in tensors.items())
+    write_whole(path.with_name(WEIGHTS), save(tensors, _NOTES))
+    write_whole(path, text.encode())
+
+
+def check_place(path: Path) -> None:
+    """Refuse a path where the file could not be imported, or its weights not be written.
+
+    Raises:
+        InputError: so it is.
     """
     example = path.with_name("my_network.py")
     if path.suffix != ".py" or not path.stem.isidentifier() or iskeyword(path.stem):
@@ -71,13 +87,6 @@ def write_source(trained: TrainedNetwork, path: Path) -> None:
     weights = path.with_name(WEIGHTS)
     if weights.exists() and not _is_ours(weights):
         raise InputError(f"{weights} is of something else: choose another folder for {path.name}")
-    text = source_text(trained.description, path.stem)
-    with torch.device("meta"):  # names and shapes are all that is wanted
-        written = _executed(text, path).Network().state_dict()
-    tensors = dict(zip(written, _tensors(trained), strict=True))  # both are in the order in which the layers stand
-    assert all(tensor.shape == written[name].shape for name, tensor in tensors.items())
-    write_whole(weights, save(tensors, _NOTES))
-    write_whole(path, text.encode())
 
 
 def import_source(path: Path) -> ModuleType:
