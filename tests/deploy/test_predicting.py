@@ -36,6 +36,8 @@ def test_images_are_found_in_folders_and_by_patterns_in_the_order_that_they_are_
     assert left_out == [f"files of other kinds (1 .txt) in {photos / 'a'}"]
     pattern, _ = find_images([str(photos / "**" / "*3.png")])
     assert [path.parent.name for path in pattern] == ["a", "b"]
+    everything, _ = find_images([str(photos / "**")])
+    assert len(everything) == len(set(everything)) == 12, "the notes among them, which the pattern names"
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -63,6 +65,7 @@ FOUND = [
     Classified(Path("a,b.png"), [("cat", 0.75), ('do"g', 0.25)]),
     Classified(Path(os.fsdecode(b"\xff.png")), [("cat", 0.5), ("Ünïcode", 0.5)]),
 ]
+ODD = Classified(Path("new\nline.png"), [("\x1b[31mred", 1.0)])
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "json"])
@@ -91,6 +94,13 @@ def test_a_file_holds_what_stdout_shows(form: ResultsFormat, tmp_path: Path) -> 
             assert second["predictions"][1]["class"] == "Ünïcode"
         case "text":
             assert text.splitlines()[0] == 'a,b.png\tcat 75.00 %\tdo"g 25.00 %'
+
+
+def test_text_stays_on_its_line_and_does_not_speak_to_the_terminal() -> None:
+    shown = io.StringIO()
+    with open_results("text", 1, None, shown) as results:
+        results.add(ODD)
+    assert shown.getvalue() == "new\\nline.png\t\\x1b[31mred 100.00 %\n"
 
 
 def test_parquet_holds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +137,12 @@ def test_predict_goes_on_past_damaged_files_and_says_so(
     assert outcome.err.endswith("1 of 11 files could not be read\n")
 
 
+def test_a_pipe_is_not_waited_for(entrannas: Entrannas, tmp_path: Path, photos: Path, photos_run: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    outcome = entrannas("predict", photos_run, "pipe.png", photos / "a" / "000.png", code=1)
+    assert "cannot read pipe.png: it is no regular file" in outcome.err and outcome.out.count("\n") == 1
+
+
 def test_predict_takes_paths_on_stdin_whatever_their_bytes(photos: Path, photos_run: Path, tmp_path: Path) -> None:
     odd = os.fsencode(photos) + b"/\xff.png"
     shutil.copy(photos / "a" / "000.png", odd)
@@ -146,6 +162,7 @@ def test_predict_takes_paths_on_stdin_whatever_their_bytes(photos: Path, photos_
         (["photos", "--topk", "0"], "is not from 1 to 100000"),
         (["photos", "--results-format", "xml"], "'xml' is not one of"),
         (["photos", "--out", "nowhere.txt/out.txt"], "cannot write"),
+        (["photos", "--out", "empty"], "empty is a folder"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

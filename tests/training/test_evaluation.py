@@ -90,6 +90,21 @@ def test_a_run_that_cannot_be_written_is_measured_all_the_same(
     assert any(isinstance(one, Message) and "warning: cannot write" in one.text for one in told)
 
 
+def test_a_test_on_no_image_is_refused(photos_run: Path, tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "other", {"Ente": 4, "cat": 4, "dog": 4})
+    for path in root.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match=r"none of .* can be read"):
+        evaluate(photos_run, str(root), skip_damaged=True)
+
+
+def test_what_an_earlier_evaluation_left_does_not_stay(photos_run: Path) -> None:
+    evaluate(photos_run, worst=2)
+    assert (photos_run / "worst.png").exists()
+    again = evaluate(photos_run)
+    assert not (photos_run / "worst.png").exists() and again.data.endswith("photos")
+
+
 def test_a_matrix_of_many_classes_is_drawn_too() -> None:
     figure = draw_confusion(torch.eye(300, dtype=torch.int64), [f"${k}" for k in range(300)])
     figure.canvas.draw()

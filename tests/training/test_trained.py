@@ -1,8 +1,11 @@
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import entrannas.training.trained
+from entrannas.data.pixels import to_pixels
 from entrannas.data.sources import open_source
 from entrannas.data.training_data import load_test_images
 from entrannas.errors import InputError
@@ -108,12 +113,54 @@ def test_what_is_loaded_is_a_plain_module_in_evaluation_mode(photos_run: Path) -
 
 
 @pytest.mark.parametrize(
-    "bad", ["nowhere.jpg", b"", b"no image", Image.new("F", (4, 4)), np.zeros((4, 4, 7), np.uint8)], ids=str
+    "bad",
+    ["nowhere.jpg", b"", b"no image", Image.new("F", (4, 4)), np.zeros((4, 4, 7), np.uint8)],
+    ids=["no file", "empty", "no image", "wide", "seven channels"],
 )
 def test_what_is_no_image_for_it_is_refused_in_a_line(bad: Any, photos_run: Path) -> None:
     with pytest.raises(InputError, match="cannot read ") as refusal:
         load(photos_run).predict(bad)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_what_is_no_regular_file_is_not_read(kind: str, photos_run: Path, tmp_path: Path) -> None:
+    """A FIFO would be waited for without end, and a device has no end."""
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "a.png"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(InputError) as refusal:
+        load(photos_run).pixels(path)
+    assert str(refusal.value) == f"cannot read {path}: it is no regular file"
+
+
+def test_where_memory_does_not_suffice_the_image_is_not_blamed(
+    photos_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = load(photos_run)
+    monkeypatch.setattr(entrannas.training.trained, "to_pixels", create_autospec(to_pixels, side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        trained.pixels(np.zeros((4, 4), np.uint8))
+
+
+def test_logits_of_pixels_are_those_of_the_module(photos_run: Path) -> None:
+    trained = load(photos_run)
+    images = [trained.pixels(np.full((32, 36, 3), value, np.uint8)) for value in (0, 100, 255)]
+    with torch.no_grad():
+        wanted = trained(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255)
+    torch.testing.assert_close(trained.logits_of(images), wanted, atol=1e-5, rtol=0)
+
+
+def test_a_run_is_not_written_over(digits_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(InputError, match="holds a run, whose files would be lost: choose another folder") as refusal:
+        load(run).save_pretrained(run)
+    assert "\n" not in str(refusal.value)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_what_is_no_finished_training_is_refused(tmp_path: Path, digits_run: Path) -> None:

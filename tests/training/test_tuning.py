@@ -1,23 +1,28 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ConfigDict
 from safetensors.torch import load_file
 
 from entrannas.data.seen import Seen
+from entrannas.data.sources import digest
 from entrannas.errors import InputError
 from entrannas.networks.network import Network
+from entrannas.runs.records import Record
 from entrannas.runs.run import Run
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.description import Description
+from entrannas.training.evaluation import evaluate
 from entrannas.training.loop import train
 from entrannas.training.tuning import take_over
 
 from ..deploy.conftest import GENOTYPES, MakeRun
 from ..end_to_end.conftest import Entrannas, entrannas
-from ..pictures import class_folders
+from ..pictures import class_folders, picture
 
 __all__ = ["entrannas"]
 
@@ -92,6 +97,71 @@ def test_fine_tuning_is_better_at_once_and_tests_on_what_was_held_out(tmp_path: 
     assert torch.equal(Run.open(tuned.run).seen().held_out, Run.open(first.run).seen().held_out)
 
 
+@pytest.fixture
+def chain(tmp_path: Path) -> list[Path]:
+    """Train on one set, and fine-tune on another, of whose test images half were learned from in the first."""
+    first = class_folders(tmp_path / "first", {"cat": 20, "dog": 20})
+    second = class_folders(tmp_path / "second" / "train", {"cat": 10, "dog": 10, "owl": 10}).parent
+    for number in range(5):
+        picture(second / "test" / "owl" / f"{number}.png", 900 + number)
+    small = {"epochs": 2, "cells": 3, "channels": 4, "batch_size": 8, "auxiliary": 0.0}
+    base = train(GENOTYPES["darts"], TrainConfig.resolve(small | {"data": str(first)}), tmp_path / "base")
+    for name in ("cat", "dog"):
+        for path in sorted((first / name).iterdir()):
+            (second / "test" / name).mkdir(exist_ok=True)
+            (second / "test" / name / f"copy-{path.name}").write_bytes(path.read_bytes())
+    for path in (second / "train").rglob("*.png"):  # of the same drawing as those of the first: make them others
+        path.write_bytes(path.read_bytes() + b"0")
+    runs = [base.run]
+    for name in ("tuned", "again"):
+        settings = small | {"data": str(second), "from_run": str(runs[-1])}
+        runs.append(train(GENOTYPES["darts"], TrainConfig.resolve(settings), tmp_path / name).run)
+    return runs
+
+
+def test_what_was_learned_from_before_is_never_tested_on(chain: list[Path]) -> None:
+    """Neither by the training, nor when it is tested again, nor by one that is tuned from that."""
+    base, *tuned = chain
+    learned, held_out = Run.open(base).seen().trained, Run.open(base).seen().held_out
+    for run in tuned:
+        seen = Run.open(run).seen()
+        assert not torch.isin(seen.held_out, learned).any() and torch.isin(held_out, seen.held_out).all()
+        evaluation = evaluate(run)
+        assert sum(one.images for one in evaluation.classes) == len(seen.held_out) == 5 + len(held_out)
+        assert evaluation.test_accuracy == Run.open(run).read("result.json", _Result).test_accuracy
+
+
+def test_a_fine_tuning_is_resumed_though_its_base_is_gone(chain: list[Path]) -> None:
+    base, tuned, _ = chain
+    config = Run.open(tuned).config(TrainConfig)
+    wanted = load_file(tuned / "weights.safetensors")
+    shutil.rmtree(base)
+    train(GENOTYPES["darts"], config, tuned, resume=True)
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_file(tuned / "weights.safetensors").items())
+
+
+def test_new_images_of_a_class_are_held_out_where_hardly_any_is(tmp_path: Path) -> None:
+    """One of them was held out by the training before: the test is not on that alone."""
+    first = class_folders(tmp_path / "first", {"cat": 10, "dog": 10})
+    small = {"epochs": 1, "cells": 3, "channels": 4, "batch_size": 8}
+    base = train(GENOTYPES["darts"], TrainConfig.resolve(small | {"data": str(first)}), tmp_path / "base")
+    second = class_folders(tmp_path / "second", {"cat": 40, "dog": 40})
+    for path in second.rglob("*.png"):
+        path.write_bytes(path.read_bytes() + b"0")
+    held_out = set(Run.open(base.run).seen().held_out.tolist())
+    one = next(path for path in sorted((first / "cat").iterdir()) if digest(path.read_bytes()) in held_out)
+    (second / "cat" / "known.png").write_bytes(one.read_bytes())
+    settings = TrainConfig.resolve(small | {"data": str(second), "from_run": str(base.run)})
+    tuned = train(GENOTYPES["darts"], settings, tmp_path / "tuned")
+    assert [one.images for one in evaluate(tuned.run).classes] == [8, 8]
+
+
+class _Result(Record):
+    model_config = ConfigDict(extra="ignore")
+
+    test_accuracy: float
+
+
 def test_the_command_takes_size_and_shape_over(entrannas: Entrannas, tmp_path: Path, digits_run: Path) -> None:
     class_folders(tmp_path / "images", {"cat": 12, "dog": 12}, mode="L", size=(20, 20))
     tuned = entrannas("train", digits_run, "images", "--from", digits_run, "--out", "net", "--batch-size", 8)
@@ -102,5 +172,5 @@ def test_the_command_takes_size_and_shape_over(entrannas: Entrannas, tmp_path: P
     refused = entrannas("train", "darts-v1", "images", "--from", digits_run, code=2).err
     assert "has other cells" in refused and refused.count("\n") == 1
     refused = entrannas("train", digits_run, "images", "--from", digits_run, "--cells", 9, code=2).err
-    assert "cells 3, not 9; leave --cells out" in refused
+    assert "cells 3, not 9; choose the same" in refused
     assert "no run in nowhere" in entrannas("train", digits_run, "images", "--from", "nowhere", code=2).err

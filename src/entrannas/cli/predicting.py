@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+import entrannas.data
+import entrannas.deploy
+import entrannas.training
 from entrannas.cli.flags import Settings, option, settings_of, whole
 from entrannas.cli.printing import listeners
-from entrannas.data import count, find_images, plain_text
-from entrannas.deploy import Classified, ResultsFormat, classify_files, open_results
+from entrannas.deploy import ResultsFormat
 from entrannas.errors import InputError
 from entrannas.runs import RUN, Configuration, Events
-from entrannas.training import load
 
 
 @settings_of(Configuration, ["device"])
@@ -40,24 +41,26 @@ def predict(
     """
     if results_format == "parquet" and out is None:
         raise InputError("a parquet file is no text: give --out FILE")
-    images, left_out = find_images(line for path in paths for line in (_lines() if path == "-" else [path]))
+    images, left_out = entrannas.data.find_images(
+        line for path in paths for line in (_lines() if path == "-" else [path])
+    )
     if not images:
         raise InputError(f"there is no image to classify{': ' if left_out else ''}{', '.join(left_out)}")
-    trained = load(run, **settings)
+    trained = entrannas.training.load(run, **settings)
     listening = listeners()
     say = Events(listening).tell
     for told in left_out:
         say(f"left out: {told}")
     topk, unreadable = min(topk, len(trained.classes)), 0
-    with open_results(results_format, topk, out, sys.stdout) as written:
-        for found in classify_files(trained, images, topk, batch_size, listening):
-            if isinstance(found, Classified):
+    with entrannas.deploy.open_results(results_format, topk, out, sys.stdout) as written:
+        for found in entrannas.deploy.classify_files(trained, images, topk, batch_size, listening):
+            if isinstance(found, entrannas.deploy.Classified):
                 written.add(found)
             else:
                 unreadable += 1
-                say(f"cannot read {plain_text(str(found.path))}: {found.why}")
+                say(f"cannot read {entrannas.data.plain_text(str(found.path))}: {found.why}")
     if unreadable:
-        say(f"{unreadable:,} of {count(len(images), 'file')} could not be read")
+        say(f"{unreadable:,} of {entrannas.data.count(len(images), 'file')} could not be read")
         raise typer.Exit(1)
 
 

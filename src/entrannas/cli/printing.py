@@ -52,12 +52,13 @@ def print_evaluation(result: "Evaluation") -> None:
     print(f"top-5 accuracy  {100 * result.top5_accuracy:.2f} %")
     print(f"calibration     {100 * result.calibration_error:.2f} % expected error")
     width = max(len(one.name) for one in result.classes)
-    ranked = sorted((one for one in result.classes if one.accuracy is not None), key=lambda one: one.accuracy or 0.0)
-    shown = ranked if len(ranked) > _CLASSES else result.classes
+    shown, some = list(result.classes), len(result.classes) > _CLASSES
+    if some:
+        shown.sort(key=lambda one: 2.0 if one.accuracy is None else one.accuracy)
     for one in shown[:_CLASSES]:
         accuracy = "  none" if one.accuracy is None else f"{100 * one.accuracy:6.2f} %"
         print(f"{'class' if one is shown[0] else '':<16}{one.name:<{width}}  {accuracy} of {one.images:,}")
-    if len(shown) > _CLASSES:
+    if some:
         print(f"{'':<16}the worst of {len(result.classes):,}; evaluation.json in the run has all")
     for pair in result.mixed_up[:_PAIRS]:
         head = "mixed up" if pair is result.mixed_up[0] else ""

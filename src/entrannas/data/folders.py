@@ -91,13 +91,15 @@ def find_images(paths: Iterable[str]) -> tuple[list[Path], list[str]]:
     images, left_out = list[Path](), list[str]()
     for text in paths:
         matches = [] if os.path.lexists(text) else sorted(glob.glob(text, recursive=True))
+        found = dict[Path, None]()  # each once, though `**` fits a folder and what is in it
         for path in map(Path, matches or [text]):
             if not os.path.isdir(path):
-                images.append(path)
+                found[path] = None
                 continue
             walk = _Walk()
-            images += walk.tree(path, ())
+            found |= dict.fromkeys(walk.tree(path, ()))
             left_out += [f"{told} in {path}" for told in walk.told()]
+        images += found
     return images, left_out
 
 

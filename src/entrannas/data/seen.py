@@ -4,7 +4,7 @@ A test is never on what was learned from, though files were added, removed or mo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from entrannas.data.images import Images
 from entrannas.data.sources import HELD_OUT, Source, Split, balanced_order, digest
 from entrannas.errors import InputError
 
+_HARDLY_ANY = 0.25  # of the fifth of a class
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -22,10 +24,12 @@ class Seen:
     Attributes:
         trained: those of the training images.
         held_out: those of the test images.
+        before: those of the images that other runs had learned from, of whose results it made use.
     """
 
     trained: Tensor
     held_out: Tensor
+    before: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     @classmethod
     def of(cls, trained: Images, held_out: Images) -> "Seen":
@@ -39,22 +43,34 @@ class Seen:
         Raises:
             InputError: these are other tensors.
         """
-        if tensors.keys() != {"trained", "held_out"} or any(
+        if tensors.keys() - {"before"} != {"trained", "held_out"} or any(
             tensor.dtype != torch.int64 or tensor.ndim != 1 for tensor in tensors.values()
         ):
             raise InputError("the digests of the images are damaged: start anew with another --out")
-        return cls(tensors["trained"], tensors["held_out"])
+        return cls(**tensors)
 
     def join(self, other: "Seen") -> "Seen":
         """Return what both have seen: what one of them has learned from is held out by none."""
-        held_out = [
-            one.held_out[~torch.isin(one.held_out, another.trained)] for one, another in ((self, other), (other, self))
-        ]
-        return Seen(torch.cat([self.trained, other.trained]).unique(), torch.cat(held_out).unique())
+        held_out = torch.cat([self.held_out, other.held_out]).unique()
+        trained = torch.cat([self.trained, other.trained]).unique()
+        learned = self.learned(held_out) | other.learned(held_out)
+        return Seen(trained, held_out[~learned], torch.cat([self.before, other.before]).unique())
+
+    def behind(self, other: "Seen | None") -> "Seen":
+        """Return these, of a run that makes use of what has come of others."""
+        return self if other is None else replace(self, before=torch.cat([other.trained, other.before]).unique())
+
+    def learned(self, there: Tensor) -> Tensor:
+        """Tell which of some digests are of images that were learned from, by the run or by those before it.
+
+        Of a copy that the run had on both sides it was told when it began: it stays in the test.
+        """
+        by_run = torch.isin(there, self.trained) & ~torch.isin(there, self.held_out)
+        return by_run | torch.isin(there, self.before)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a run keeps."""
-        return {"trained": self.trained, "held_out": self.held_out}
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def change_to(self, now: "Seen") -> str | None:
         """Tell how other images differ from these, or None."""
@@ -83,7 +99,7 @@ def keep_apart(source: Source, seen: Seen) -> tuple[Source, str | None]:
         if torch.equal(there.sort().values, seen.held_out):
             return source, None
         return _held_out_again(source, seen)
-    learned = torch.isin(there, seen.trained) & ~torch.isin(there, seen.held_out)
+    learned = seen.learned(there)
     if not learned.any():
         return source, None
     if learned.all():
@@ -98,35 +114,36 @@ def _held_out_again(source: Source, seen: Seen) -> tuple[Source, str | None]:
     order = indices.argsort()
     whole = Split(source.train.reader, indices[order], torch.cat([source.train.labels, source.test.labels])[order])
     there = _digests(whole)
-    held_out, trained = torch.isin(there, seen.held_out), torch.isin(there, seen.trained)
+    held_out, trained = torch.isin(there, seen.held_out), torch.isin(there, torch.cat([seen.trained, seen.before]))
     if not (held_out | trained).any():
         return source, None
     held_out &= ~trained  # of copies of one image, which were on both sides
-    if not held_out.any():
-        raise InputError("none of the images that the run held out is left to test on: give a test split")
     gone = int((~torch.isin(seen.held_out, there)).sum())
     unknown = ~(held_out | trained)
     left = int(held_out.sum())
     fresh = _of_new_classes(whole, held_out, unknown)
     held_out[fresh] = True
+    if not held_out.any():
+        raise InputError("none of the images that the run held out is left to test on: give a test split")
     note = (
         f"the images have changed: {gone:,} of the {len(seen.held_out):,} that were held out are gone, "
         f"{int(unknown.sum()):,} are new or were not in use; the test is on the {left:,} that are left"
     )
-    note += f", and on {len(fresh):,} of classes of which none was held out" if len(fresh) else ""
+    note += f", and on {len(fresh):,} of classes of which hardly any was held out" if len(fresh) else ""
     train, test = (whole.select(mask.nonzero().squeeze(1)) for mask in (~held_out, held_out))
     return replace(source, train=train, test=test), note
 
 
 def _of_new_classes(whole: Split, held_out: Tensor, unknown: Tensor) -> Tensor:
-    """Choose a fifth of the unknown images of each class of which none is held out."""
+    """Choose of the unknown images of each class of which hardly any is held out, up to a fifth of the class."""
     order = balanced_order(whole.labels, "held out")
     chosen = []
     for label in whole.labels.unique():
         members = whole.labels == label
-        if not held_out[members].any():
+        there, wanted = int(held_out[members].sum()), HELD_OUT * int(members.sum())
+        if there < _HARDLY_ANY * wanted:
             free = order[(members & unknown)[order]]
-            chosen.append(free[: round(HELD_OUT * len(free))])
+            chosen.append(free[: round(min(HELD_OUT * len(free), wanted - there))])
     return torch.cat([torch.zeros(0, dtype=torch.int64), *chosen])
 
 

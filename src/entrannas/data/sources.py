@@ -264,7 +264,10 @@ class _FileReader(Reader):
         self.paths = paths
 
     def read(self, index: int) -> bytes:
-        return self.paths[index].read_bytes()
+        path = self.paths[index]
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ValueError("it is no regular file")
+        return path.read_bytes()
 
     def open(self, index: int) -> Image.Image:
         return Image.open(self.paths[index], formats=FORMATS)

@@ -175,6 +175,8 @@ def _load_again(
         split = split.select(balanced_order(split.labels, "sample")[:most].sort().values)
     arguments = learned.shape, learned.pixels, device, settings.skip_damaged
     (images,) = load_images([split], *arguments, keep=most is None, say=say)
+    if not len(images):
+        raise InputError(f"{settings.data}: none of {count(len(split), 'image')} can be read")
     return images
 
 

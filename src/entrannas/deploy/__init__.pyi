@@ -1,7 +1,7 @@
 from .exporting import Exported, export
-from .formats import Format, Takes
+from .formats import Format, ResultsFormat, Takes
 from .predicting import Classified, Unreadable, classify_files
-from .results import ResultsFormat, open_results
+from .results import open_results
 from .server import serve_network
 from .service import application
 

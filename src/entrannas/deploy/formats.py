@@ -1,4 +1,4 @@
-"""What a trained run can be exported as. It is read without torch."""
+"""What a trained run can be exported as, and how predictions are told. It is read without torch."""
 
 from typing import Literal
 
@@ -9,3 +9,6 @@ weights beside it; a folder in the layout of the Hugging Face hub."""
 Takes = Literal["float", "uint8"]
 """What `image` of an ONNX file or a program is: pixels from 0 to 1, float32 [batch, channels, height, width]; or bytes
 as they are decoded, uint8 [batch, height, width, channels]."""
+
+ResultsFormat = Literal["text", "csv", "json", "parquet"]
+"""How predictions are told, see `results`."""

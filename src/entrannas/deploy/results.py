@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, TextIO
 
 from entrannas.data import plain_text
+from entrannas.deploy.formats import ResultsFormat
 from entrannas.deploy.predicting import Classified
+from entrannas.errors import InputError
 from entrannas.files import writing
-
-ResultsFormat = Literal["text", "csv", "json", "parquet"]
 
 _AT_ONCE = 10_000  # rows of a group in a parquet file
 
@@ -33,8 +33,8 @@ class _Text(Results):
         self.file = file
 
     def add(self, found: Classified) -> None:
-        told = (f"{name} {100 * probability:.2f} %" for name, probability in found.predictions)
-        print(plain_text(str(found.path)), *told, sep="\t", file=self.file)
+        told = (f"{_line(name)} {100 * probability:.2f} %" for name, probability in found.predictions)
+        print(_line(plain_text(str(found.path))), *told, sep="\t", file=self.file)
 
 
 class _Csv(Results):
@@ -87,6 +87,11 @@ class _Parquet(Results):
         self.writer.close()
 
 
+def _line(text: str) -> str:
+    """Escape what would break a line, or speak to the terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def as_json(found: Classified) -> dict[str, object]:
     """Return what a line of JSON holds."""
     predictions = [{"class": name, "probability": probability} for name, probability in found.predictions]
@@ -107,6 +112,8 @@ def open_results(form: ResultsFormat, topk: int, out: Path | None, stdout: TextI
         assert form != "parquet", "a parquet file needs a place"
         yield _OF_TEXT[form](stdout, topk)
         return
+    if out.is_dir():
+        raise InputError(f"{out} is a folder: give the name of a file")
     with writing(out) as file:
         if form == "parquet":
             written = _Parquet(file)

@@ -66,6 +66,7 @@ class Task:
         run: its directory.
         fabric: its device and precision.
         data: what is learned from.
+        seen: what is kept of its images.
         events: where it is said what happens.
         began: the time when it began or was taken up again, by the monotonic clock.
     """
@@ -105,6 +106,7 @@ class Task:
             known = [self.run] if resume else [run for one in behind if (run := Run.find(one))]
             seen = functools.reduce(Seen.join, (run.seen() for run in known)) if known else None
             self.data = load_training_data(config.data_settings(), self.fabric.device, seen)
+            self.seen = self.data.seen().behind(None if resume else seen)
             self._check_images(seen if resume else None)
             self._memory = enough_memory(config.model_dump()["batch_size"], LEARN_WITH_LESS)
         except BaseException:
@@ -113,7 +115,7 @@ class Task:
 
     def _check_images(self, before: Seen | None) -> None:
         """Refuse to go on with a run on other images."""
-        if before is not None and (change := before.change_to(self.data.seen())):
+        if before is not None and (change := before.change_to(self.seen)):
             raise InputError(
                 f"the images have changed since {self.run.path} was started ({change}): start anew with another --out"
             )
@@ -150,7 +152,7 @@ class Task:
                 take_up(learner, state, self.run.path / CHECKPOINT)
             changes = self.run.go_on(self._about(), self.config, self.first_epoch)
         else:
-            images = {IMAGES: tensors_file(self.data.seen().tensors())}
+            images = {IMAGES: tensors_file(self.seen.tensors())}
             self.run.begin(self._about(), self.config, images | dict(files or {}))
         self.events.tell(f"{self.name} in {self.run.path}")
         for change in changes:

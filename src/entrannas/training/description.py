@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 
 from entrannas.architecture import Genotype, Stem
 from entrannas.data import Normalisation, PixelRules
-from entrannas.errors import InputError, explain
+from entrannas.errors import InputError, brief, explain
 from entrannas.networks import Cost, Size, check_operations, places, target_cost
 from entrannas.runs import Between, Cells, Channels, Run
 from entrannas.training.configuration import TrainConfig
@@ -54,6 +54,9 @@ class Description(BaseModel):
             raise ValueError("images have 1 channel or 3, not 2")
         if not 2 <= len(self.classes) <= 100_000:
             raise ValueError(f"{len(self.classes)} classes are not from 2 to 100000")
+        for name in self.classes:
+            if name.encode(errors="replace").decode() != name:
+                raise ValueError(f"the class {brief(name)} has a name that is no text")
         of_channels = self.normalisation.mean, self.normalisation.std
         if any(len(numbers) != self.shape[0] for numbers in of_channels) or min(self.normalisation.std) <= 0:
             raise ValueError("the normalisation has no mean and positive deviation for each channel")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from entrannas.architecture import save_plot
 from entrannas.data import Images, load_test_images
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 EVALUATION = "evaluation.json"
 
 _BINS = 15
+_DRAWN = 1000  # classes, more than which no picture shows
 _NAMED = 40  # classes, more than which are not named on the axes
 _NUMBERED = 15  # classes, more than which have no numbers in their cells
 _SHEET = 5  # images in a row of the sheet
@@ -61,6 +63,8 @@ class Evaluation(TrainResult):
     """What a trained network does on test images, in more detail.
 
     Attributes:
+        data: where the images are from.
+        test_split: the split that was chosen, if one was.
         top5_accuracy: the share of images whose class is among the five most probable, from 0 to 1.
         calibration_error: by how much confidence and accuracy differ, weighted over 15 bins of confidence of equal
             width (the expected calibration error of Guo et al., ICML 2017), from 0 to 1.
@@ -70,6 +74,8 @@ class Evaluation(TrainResult):
         worst: the images that it is most wrong about, by their loss, as many as are wanted.
     """
 
+    data: str
+    test_split: str | None
     top5_accuracy: float
     calibration_error: float
     classes: tuple[OfClass, ...]
@@ -89,8 +95,8 @@ def evaluate(
 ) -> Evaluation:
     """Test a trained run again, on no image that it has learned from.
 
-    Leaves `evaluation.json`, `confusion.svg` and `.png` in its directory, and `worst.svg` and `.png` if these are
-    wanted; where that cannot be written, a message says so.
+    Leaves `evaluation.json`, `confusion.svg` and `.png` (of up to 1,000 classes) in its directory, and `worst.svg` and
+    `.png` if these are wanted; where that cannot be written, a message says so.
 
     Args:
         run: the directory that `train` left.
@@ -110,27 +116,39 @@ def evaluate(
     wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     images = load_test_images(wanted, opened.data(), opened.seen(), trained.device, say)
     answers = Answers.of(trained, images)
-    confusion = confusion_of(answers, len(trained.classes))
     wrong = _most_wrong(answers)[:worst]
     evaluation = Evaluation(
         **vars(result_of(opened, trained, answers)),
+        data=wanted.data,
+        test_split=wanted.test_split,
         top5_accuracy=answers.among_five.double().mean().item(),
         calibration_error=calibration_error(answers),
-        classes=_of_classes(confusion, trained.classes),
-        mixed_up=_mixed_up(confusion, trained.classes),
+        classes=_of_classes(answers, trained.classes),
+        mixed_up=_mixed_up(answers, trained.classes),
         worst=_worst(answers, images, trained.classes, wrong),
     )
     try:
-        write_whole(opened.path / EVALUATION, to_json(evaluation.json()))
-        save_plot(draw_confusion(confusion, trained.classes), opened.path, "confusion")
-        if len(wrong):
-            save_plot(draw_worst(evaluation.worst, images, wrong), opened.path, "worst")
+        _leave(opened.path, evaluation, answers, images, wrong)
     except InputError as error:
         say(f"warning: {error}")
     return evaluation
 
 
-def confusion_of(answers: Answers, classes: int) -> torch.Tensor:
+def _leave(path: Path, evaluation: Evaluation, answers: Answers, images: Images, wrong: Tensor) -> None:
+    """Write what was measured into the run, in the place of what an earlier evaluation left."""
+    names = [one.name for one in evaluation.classes]
+    write_whole(path / EVALUATION, to_json(evaluation.json()))
+    pictures = {"confusion": draw_confusion(confusion_of(answers, len(names)), names)} if len(names) <= _DRAWN else {}
+    pictures |= {"worst": draw_worst(evaluation.worst, images, wrong)} if len(wrong) else {}
+    for name in ("confusion", "worst"):
+        if name in pictures:
+            save_plot(pictures[name], path, name)
+        else:
+            for form in ("svg", "png"):
+                (path / f"{name}.{form}").unlink(missing_ok=True)
+
+
+def confusion_of(answers: Answers, classes: int) -> Tensor:
     """Count the images of each class, by row, that are taken for each class, by column: int64 [classes, classes]."""
     pairs = answers.labels * classes + answers.predicted
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
@@ -144,26 +162,30 @@ def calibration_error(answers: Answers) -> float:
     return float(excess.abs().sum() / len(bins))
 
 
-def _of_classes(confusion: torch.Tensor, classes: Sequence[str]) -> tuple[OfClass, ...]:
-    rows = zip(classes, confusion.sum(dim=1).tolist(), confusion.diagonal().tolist(), strict=True)
+def _of_classes(answers: Answers, classes: Sequence[str]) -> tuple[OfClass, ...]:
+    of_class, right = (
+        torch.bincount(labels, minlength=len(classes)).tolist()
+        for labels in (answers.labels, answers.labels[answers.right])
+    )
+    rows = zip(classes, of_class, right, strict=True)
     return tuple(OfClass(name, images, right / images if images else None) for name, images, right in rows)
 
 
-def _mixed_up(confusion: torch.Tensor, classes: Sequence[str]) -> tuple[MixedUp, ...]:
-    pairs = (confusion * ~torch.eye(len(confusion), dtype=torch.bool)).nonzero()
-    counts = confusion[tuple(pairs.T)]
+def _mixed_up(answers: Answers, classes: Sequence[str]) -> tuple[MixedUp, ...]:
+    wrong = torch.stack([answers.labels, answers.predicted], dim=1)[~answers.right]
+    pairs, counts = wrong.unique(dim=0, return_counts=True)
     order = counts.argsort(descending=True, stable=True)
     rows = zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
     return tuple(MixedUp(classes[label], classes[predicted], images) for (label, predicted), images in rows)
 
 
-def _most_wrong(answers: Answers) -> torch.Tensor:
+def _most_wrong(answers: Answers) -> Tensor:
     """Return the positions of the images that are classified wrongly, the highest loss first."""
     wrong = (~answers.right).nonzero().squeeze(1)
     return wrong[answers.loss[wrong].argsort(descending=True, stable=True)]
 
 
-def _worst(answers: Answers, images: Images, classes: Sequence[str], positions: torch.Tensor) -> tuple[Wrong, ...]:
+def _worst(answers: Answers, images: Images, classes: Sequence[str], positions: Tensor) -> tuple[Wrong, ...]:
     def worst(position: int) -> Wrong:
         label, predicted = int(answers.labels[position]), int(answers.predicted[position])
         return Wrong(images.name(position), classes[label], classes[predicted], answers.confidence[position].item())
@@ -171,7 +193,7 @@ def _worst(answers: Answers, images: Images, classes: Sequence[str], positions: 
     return tuple(worst(position) for position in positions.tolist())
 
 
-def draw_confusion(confusion: torch.Tensor, classes: Sequence[str]) -> "Figure":
+def draw_confusion(confusion: Tensor, classes: Sequence[str]) -> "Figure":
     """Draw a confusion matrix: what share of a class, by row, is taken for which, by column."""
     from matplotlib.figure import Figure
 
@@ -195,7 +217,7 @@ def draw_confusion(confusion: torch.Tensor, classes: Sequence[str]) -> "Figure":
     return figure
 
 
-def draw_worst(worst: Sequence[Wrong], images: Images, positions: torch.Tensor) -> "Figure":
+def draw_worst(worst: Sequence[Wrong], images: Images, positions: Tensor) -> "Figure":
     """Draw images as the network sees them, each with its class and what it is taken for, how surely."""
     from matplotlib.figure import Figure
 

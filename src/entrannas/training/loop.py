@@ -11,7 +11,7 @@ import torch
 from entrannas.architecture import Genotype
 from entrannas.data import Augmentation, training_batches
 from entrannas.errors import InputError
-from entrannas.runs import GENOTYPE, Listener, Run, Task, module_state
+from entrannas.runs import CHECKPOINT, GENOTYPE, Listener, Run, Task, module_state
 from entrannas.runtime import Replay, cosine, generator, peak_memory, seed_of
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import Answers, TrainResult, result_of
@@ -43,7 +43,6 @@ def train(
         InputError: the genotype, the data, the device or the run directory cannot be used, or memory does not suffice;
             nothing is overwritten.
     """
-    from_run = Run.open(Path(config.from_run), "train") if config.from_run is not None else None
     known = [one for one in (behind, config.from_run) if one is not None]
     with Task("training", "train", config, out, resume, listeners, known) as task:
         if resume and task.run.genotype() != genotype:
@@ -52,7 +51,9 @@ def train(
         torch.manual_seed(seed_of("weights", config.seed))
         replay = Replay(say=task.events.tell)
         trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, replay)
-        taken_over = take_over(trainer.network, data.classes, from_run) if from_run else None
+        taken_over = None
+        if config.from_run is not None and not (resume and task.run.sound(CHECKPOINT)):
+            taken_over = take_over(trainer.network, data.classes, Run.open(Path(config.from_run), "train"))
         task.begin(trainer, {GENOTYPE: genotype.to_json().encode()})
         if taken_over:
             task.events.tell(taken_over)

@@ -57,7 +57,7 @@ def _check_architecture(network: Network, trained: Description, run: Run) -> Non
         if wanted != there:
             raise InputError(
                 f"the weights of {run.path} do not fit: it was trained with {name} {there}, not {wanted}; "
-                f"leave --{name} out, or train from scratch"
+                "choose the same, or train from scratch"
             )
 
 
