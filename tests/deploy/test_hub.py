@@ -11,12 +11,13 @@ from unittest.mock import create_autospec
 import pytest
 import torch
 import yaml
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from huggingface_hub.hf_api import RepoUrl
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import entrannas.deploy.hub
+import entrannas.training.trained
 from entrannas.architecture import save_pictures
 from entrannas.deploy.hub import push, write_hub
 from entrannas.errors import InputError
@@ -143,21 +144,47 @@ def test_an_export_is_replaced_and_nothing_else_is(photos_run: Path, digits_run:
 
     own = tmp_path / "hub" / "notes.txt"
     own.write_text("mine")
-    with pytest.raises(InputError, match="holds something else than an export: choose another folder"):
+    with pytest.raises(InputError, match="holds something else than an export, or was changed since: choose another"):
         _written(photos_run, tmp_path / "hub")
     own.unlink()
-    (tmp_path / "hub" / "config.json").write_text('{"model_type": "bert"}')
+    trained.save_pretrained(tmp_path / "saved")
     with pytest.raises(InputError, match="something else"):
-        _written(photos_run, tmp_path / "hub")
+        _written(photos_run, tmp_path / "saved")
     with pytest.raises(InputError, match="something else"):
         _written(photos_run, photos_run)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         _written(photos_run, tmp_path / "file")
-    assert sorted(os.listdir(tmp_path)) == ["file", "hub"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "hub", "saved"]
+    _written(photos_run, tmp_path / "hub")
 
 
-@pytest.mark.parametrize("step", ["mkdir", "save_pictures", "save_pretrained", "rename"])
+@pytest.mark.parametrize("name", [*_FILES, "normal.png"])
+def test_an_export_that_was_changed_since_is_kept(
+    name: str, photos_run: Path, digits_run: Path, tmp_path: Path
+) -> None:
+    """As is one in which a file is missing, or is no file."""
+    folder = tmp_path / "hub"
+    trained = _written(photos_run, folder)
+    if name == "model.safetensors":
+        save_file(load_file(folder / name), folder / name)
+    else:
+        (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError, match="was changed since") as told:
+        _written(digits_run, folder)
+    assert "\n" not in str(told.value)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert _same(load(folder, "cpu"), trained)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match="was changed since"):
+        _written(digits_run, folder)
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match="was changed since"):
+        _written(digits_run, folder)
+
+
+@pytest.mark.parametrize("step", ["mkdir", "save_pictures", "to_safetensors", "rename"])
 def test_a_folder_that_cannot_be_written_is_left_as_it_was(
     step: str, photos_run: Path, digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,7 +196,7 @@ def test_a_folder_that_cannot_be_written_is_left_as_it_was(
         return rename(self, *arguments)
 
     rename = Path.rename
-    where: dict[str, Any] = {"save_pictures": entrannas.deploy.hub, "save_pretrained": TrainedNetwork}
+    where: dict[str, Any] = {"save_pictures": entrannas.deploy.hub, "to_safetensors": TrainedNetwork}
     with monkeypatch.context() as patch:
         patch.setattr(where.get(step, Path), step, fail)
         with pytest.raises(InputError, match=r"cannot write .*hub: No space left on device; .*free some space"):
@@ -241,6 +268,62 @@ def test_a_damaged_folder_is_told_in_one_line(damage: str, digits_run: Path, tmp
         message = str(raised.value)
         assert "\n" not in message and str(tmp_path / "hub") in message
         assert damage != "a pickle" or "a pickle in its place is not opened" in message
+
+
+@pytest.mark.parametrize("way", [load, TrainedNetwork.from_pretrained])
+def test_a_network_larger_than_its_weights_is_not_built(way: Any, digits_run: Path, tmp_path: Path) -> None:
+    """A small description may ask for all memory, and more."""
+    _written(digits_run, tmp_path / "hub")
+    _change(lambda config: config.update(cells=200, channels=1024))(tmp_path / "hub")
+    with pytest.raises(InputError, match=r"model\.safetensors is of another network: it holds [\d,]+ numbers") as told:
+        way(tmp_path / "hub")
+    assert "\n" not in str(told.value)
+
+
+def _served(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    """Put a folder in the place of a repository; what is not in it is not found, as the client has it."""
+    import httpx
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    def download(repo_id: str, filename: str, **options: Any) -> str:
+        if not (folder / filename).exists():
+            response = create_autospec(httpx.Response, instance=True, headers={})
+            raise RemoteEntryNotFoundError(f"404 Client Error.\n\nEntry Not Found: {filename}.", response=response)
+        return str(folder / filename)
+
+    client = create_autospec(hf_hub_download, side_effect=download)
+    monkeypatch.setattr(entrannas.training.trained, "hf_hub_download", client)
+    return client
+
+
+def test_a_repository_is_loaded_by_its_name(digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = _written(digits_run, tmp_path / "hub")
+    client = _served(monkeypatch, tmp_path / "hub")
+    assert _same(TrainedNetwork.from_pretrained("me/digits", revision="first", token="secret"), trained)
+    assert [one.args for one in client.call_args_list] == [
+        ("me/digits", name) for name in ("config.json", "model.safetensors")
+    ]
+    assert all(one.kwargs == {"revision": "first", "token": "secret"} for one in client.call_args_list)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_repository_is_told_in_one_line(
+    damage: str, digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _written(digits_run, tmp_path / "hub")
+    DAMAGES[damage](tmp_path / "hub")
+    _served(monkeypatch, tmp_path / "hub")
+    with pytest.raises(InputError) as raised:
+        TrainedNetwork.from_pretrained("me/digits")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["me/digits", "no such/folder/here"])
+def test_a_repository_that_the_real_client_cannot_reach_is_told_in_one_line(name: str) -> None:
+    """It is offline in tests."""
+    with pytest.raises(InputError, match=rf"^there is no folder {name}, and config\.json cannot be had from") as raised:
+        TrainedNetwork.from_pretrained(name)
+    assert "\n" not in str(raised.value)
 
 
 def _hub(monkeypatch: pytest.MonkeyPatch) -> Any:

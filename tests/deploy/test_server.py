@@ -12,7 +12,7 @@ import sys
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +77,12 @@ PICTURES = [
     _picture(6, "CMYK", form="TIFF"),
     _turned(),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _bounds_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a service sets in its process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +171,9 @@ REFUSED: dict[str, tuple[int, dict[str, Any], str]] = {
     "a file as it is": (415, {"content": PNG, "headers": {"Content-Type": "image/png"}}, "'image/png' is no form"),
     "no boundary": (400, {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, "the form is damaged"),
     "too many": (413, {"files": _form(*[PNG] * 65)}, "these are too many images: 64 a request at most"),
-    "a bomb": (413, {"files": _form(_bomb())}, "'0.png' is too large: 10000 x 10000 pixels, 50,000,000 at most"),
+    "a bomb": (413, {"files": _form(_bomb())}, "'0.png' is too large: 50,000,000 pixels at most"),
+    "a length of words": (400, {"files": _form(PNG), "headers": {"Content-Length": "x"}}, "'x' is no length"),
+    "a length in other digits": (400, {"files": _form(PNG), "headers": {"Content-Length": "-1"}}, "'-1' is no length"),
     "too long": (413, {"files": _form(bytes(33 << 20))}, "the request is too large: 32 MiB at most"),
     "topk of 0": (400, {"files": _form(PNG), "params": {"topk": 0}}, "topk is a whole number from 1 to 1000"),
     "topk of 1001": (400, {"files": _form(PNG), "params": {"topk": 1001}}, "topk is a whole number from 1 to 1000"),
@@ -215,12 +223,14 @@ def test_a_request_that_stands_still_or_ends_early_is_given_up(
     monkeypatch.setattr(limits, "_PATIENCE", 0.05)
 
     async def pieces() -> AsyncIterator[bytes]:
-        yield b"--b\r\n"
-        await asyncio.sleep(60)
+        yield b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        while True:  # slowly, but never standing still for long
+            await asyncio.sleep(0.01)
+            yield b"a"
 
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     answered = _asked(trained, lambda client: client.post("/predict", content=pieces(), headers=kind))
-    assert (answered.status_code, answered.json()) == (408, {"detail": "nothing came for 0 seconds"})
+    assert (answered.status_code, answered.json()) == (408, {"detail": "it did not come within 0 seconds"})
 
     async def end_early(client: httpx.AsyncClient) -> Any:
         transport = client._transport
@@ -306,10 +316,7 @@ def test_what_the_extra_installs_is_asked_for(trained: TrainedNetwork, monkeypat
         ("a" * 70, "there is no host 'aaaaaaaa"),
     ],
 )
-def test_a_place_where_it_cannot_listen_is_told(
-    host: str, told: str, trained: TrainedNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # which it sets
+def test_a_place_where_it_cannot_listen_is_told(host: str, told: str, trained: TrainedNetwork) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError) as raised:
@@ -358,20 +365,42 @@ def test_a_signal_ends_it_after_the_requests_under_way(number: str, word: str, p
     trained = load(photos_run, "cpu")
     with serving(photos_run) as (address, process), httpx.Client(base_url=address, timeout=60) as client:
         _equal(client.post("/predict", files=_form(*PICTURES)).json(), trained, PICTURES)
-        begun = [(picture, *_begun(address, picture)) for picture in PICTURES]
+        begun = [_begun(address, picture) for picture in PICTURES]
         assert client.get("/health").json()["status"] == "ok"
         process.send_signal(getattr(signal, number))
         time.sleep(0.5)
         with pytest.raises(httpx.ConnectError):
             client.get("/health")
-        for picture, under_way, rest in begun:
+        answers = []
+        for under_way, rest in begun:
             with under_way, under_way.makefile("rb") as answered:
                 under_way.sendall(rest)
-                head, _, body = answered.read().partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200 OK")
-            _equal(json.loads(body), trained, [picture])
+                answers.append(answered.read().partition(b"\r\n\r\n"))
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (128 + getattr(signal, number), "", f"entrannas: {word}\n")
+    for picture, (head, _, body) in zip(PICTURES, answers, strict=True):
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        _equal(json.loads(body), trained, [picture])
+
+
+@pytest.mark.slow
+def test_who_asks_for_nothing_does_not_keep_its_place(photos_run: Path) -> None:
+    with serving(photos_run) as (address, _), httpx.Client(base_url=address, timeout=60) as asking:
+        port, began = int(address.rpartition(":")[2]), time.monotonic()
+        with (
+            socket.create_connection(("127.0.0.1", port)) as silent,
+            socket.create_connection(("127.0.0.1", port)) as slow,
+        ):
+            assert asking.get("/health").status_code == 200
+            silent.settimeout(60), slow.settimeout(60)
+            with suppress(OSError):  # at the end it is closed
+                for letter in b"GET / HTTP/1.1\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaa":
+                    slow.sendall(bytes([letter]))
+                    time.sleep(0.5)
+            with suppress(ConnectionResetError):
+                assert silent.recv(1) == b""
+        assert 9 < time.monotonic() - began < 30
+        assert asking.get("/health").status_code == 200
 
 
 @pytest.mark.slow

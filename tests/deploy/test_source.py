@@ -1,7 +1,9 @@
 """The Python file: it computes and classifies as the network that it was written from, and reads as by a person."""
 
 import ast
+import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +18,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import entrannas.deploy.source
 from entrannas.architecture import PUBLISHED, CellGenotype, Connection, Genotype, Stem, load_genotype
 from entrannas.data import Normalisation, PixelRules
+from entrannas.data.pixels import FORMATS
+from entrannas.deploy import parts
 from entrannas.deploy.source import import_source, source_text, write_source
 from entrannas.errors import InputError
+from entrannas.files import write_whole
 from entrannas.training import Description, TrainedNetwork, load
 
 from ..pictures import picture
@@ -41,7 +47,7 @@ def _described(**given: Any) -> Description:
         "pixels": PixelRules(),
         "normalisation": Normalisation((0.4,) * channels, (0.25,) * channels),
     }
-    return Description(**settings | given)
+    return Description.model_construct(**settings | given)  # names are written whatever they are
 
 
 def _network(**given: Any) -> TrainedNetwork:
@@ -199,12 +205,68 @@ def test_weights_are_replaced_only_where_such_an_export_wrote_them(tmp_path: Pat
     with pytest.raises(InputError, match="of something else"):
         write_source(_network(), tmp_path / "network.py")
     (tmp_path / "weights.safetensors").unlink()
-    for cells in (3, 4):
+    for cells in (3, 4, 4):
         trained = _network(cells=cells)
         write_source(trained, tmp_path / "network.py")
         torch.testing.assert_close(*_both(trained, tmp_path / "network.py"), atol=1e-5, rtol=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.py", "weights.safetensors"]
     assert not [name for name in sys.modules if name == "network"]
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_weights_are_of_one_python_file(tmp_path: Path) -> None:
+    write_source(_network(), tmp_path / "first.py")
+    before = _contents(tmp_path)
+    with pytest.raises(InputError, match=r"weights\.safetensors is of first\.py: choose another folder for second\.py"):
+        write_source(_network(cells=4), tmp_path / "second.py")
+    assert _contents(tmp_path) == before
+
+
+def test_a_python_file_that_is_no_export_or_was_changed_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "network.py"
+    path.write_text("mine = 1\n")
+    with pytest.raises(
+        InputError, match=r"network\.py was not written by an export, or was changed since: choose"
+    ) as told:
+        write_source(_network(), path)
+    assert "\n" not in str(told.value) and _contents(tmp_path) == {"network.py": b"mine = 1\n"}
+    path.unlink()
+    write_source(_network(), path)
+    path.write_text(path.read_text() + "# mine\n")
+    before = _contents(tmp_path)
+    with pytest.raises(InputError, match="was changed since"):
+        write_source(_network(), path)
+    assert _contents(tmp_path) == before
+
+
+def test_what_a_kill_leaves_is_replaced_by_the_next_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without an older export there, and killed more than once."""
+    path = tmp_path / "network.py"
+
+    def killed(there: Path, content: bytes) -> None:
+        if there == path:
+            raise KeyboardInterrupt
+        write_whole(there, content)
+
+    for cells in (3, 4):
+        for _ in range(2):
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(entrannas.deploy.source, "write_whole", killed)
+                write_source(_network(cells=cells + 1), path)
+            assert path.exists() == (cells == 4)
+        trained = _network(cells=cells)
+        write_source(trained, path)
+        torch.testing.assert_close(*_both(trained, path), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["network.py", "weights.safetensors"])
+def test_what_is_no_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=name):
+        write_source(_network(), tmp_path / "network.py")
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -251,6 +313,15 @@ def test_pixels_come_as_to_the_network(
     Image.fromarray(np.array([[1, np.nan]], np.float32)).save(tmp_path / "nan.tif")
     with pytest.raises(ValueError, match="no numbers" if spread[0] is not None else "more than 8 bits"):
         module.preprocess(tmp_path / "nan.tif")
+
+
+def test_no_image_is_handed_to_another_program(tmp_path: Path) -> None:
+    write_source(_network(), tmp_path / "network.py")
+    Image.new("RGB", (10, 11)).save(tmp_path / "picture.png", "EPS")
+    with pytest.raises(ValueError, match="Pillow does not decode EPS itself"):
+        import_source(tmp_path / "network.py").preprocess(tmp_path / "picture.png")
+    text = inspect.getsource(parts.preprocess)
+    assert {name for name in Image.OPEN if f'"{name}"' in text} == Image.OPEN.keys() - set(FORMATS)
 
 
 def test_it_classifies_as_the_network(photos_run: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,5 +61,4 @@ class Batcher:
                         answer.set_result(row)
 
     def _pass(self, images: Sequence[Pixels]) -> Tensor:
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self._trained.device)
-        return self._trained.logits(self._trained.description.normalisation(pixels)).cpu()
+        return self._trained.logits_of(images).cpu()

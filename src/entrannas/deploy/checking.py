@@ -17,7 +17,8 @@ TOLERANCE = 1e-4
 Computed = Callable[[Tensor], Tensor]
 """What was exported, as a function from uint8 images [batch, channels, height, width] to logits [batch, classes]."""
 
-_SIZES = 1, 7, 64  # images of a pass, in turn: some runtimes compute another way for one, or for few
+_BATCH = 64
+_SIZES = 1, 7, _BATCH  # images of a pass, in turn: some runtimes compute another way for one, or for few
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,13 @@ def compare(exported: Computed, trained: TrainedNetwork, images: Images, most: i
 
 def accuracy(exported: Computed, images: Images) -> float:
     """Return the share of images that are classified rightly, from 0 to 1."""
-    passes = images.batches(list(torch.arange(len(images)).split(max(_SIZES))))
+    passes = in_batches(images)
     return sum(int((exported(batch).argmax(dim=1) == labels).sum()) for batch, labels in passes) / len(images)
+
+
+def in_batches(images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all images in order as they are decoded, uint8 [batch, channels, height, width], and their labels."""
+    return images.batches(list(torch.arange(len(images)).split(_BATCH)))
 
 
 def _batches(positions: Tensor) -> Iterator[Tensor]:

@@ -4,23 +4,22 @@ Whatever it is, it is compared with the network on test images before it is writ
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
 
 from entrannas.data import DataSettings, DataSummary, Images, Seen, load_learned_images, load_test_images
-from entrannas.deploy.checking import Check, Computed, accuracy, compare
+from entrannas.deploy.checking import Check, Computed, accuracy, compare, in_batches
 from entrannas.deploy.formats import Format, Takes
 from entrannas.deploy.hub import push, write_hub
 from entrannas.deploy.int8 import to_int8
 from entrannas.deploy.onnx_file import check_installed, computed_by_onnx, to_onnx
-from entrannas.deploy.program import about, computed_by, computed_by_program, quiet, saved, trace
-from entrannas.deploy.source import WEIGHTS, check_place, import_source, write_source
+from entrannas.deploy.program import about, computed_by, computed_by_program, saved, trace
+from entrannas.deploy.source import BESIDE, check_place, import_source, write_source
 from entrannas.errors import InputError
 from entrannas.files import write_whole
 from entrannas.runs import Events, Listener, Result, Run
@@ -28,9 +27,10 @@ from entrannas.training import TrainConfig, TrainedNetwork, load
 
 _ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "python": ".py", "hub": "-hub"}
 _MEASURED = 256  # training images, on which the ranges of maps are measured
-_BATCH = 64
 
-Source = tuple[DataSettings, DataSummary, Seen, torch.device]
+Origin = tuple[DataSettings, DataSummary, Seen, torch.device]
+"""Where images come from: what `load_test_images` and `load_learned_images` begin with."""
+
 Write = Callable[[Path], None]
 LoadWritten = Callable[[Path], Computed]
 
@@ -109,8 +109,8 @@ def export(
     path = _place(opened.path, out, to)
     trained = load(opened.path, "cpu")
     wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
-    source = wanted, opened.data(), opened.seen(), trained.device
-    images = _test_images(source, say, int8, check) if int8 or check else None
+    origin = wanted, opened.data(), opened.seen(), trained.device
+    images = _test_images(origin, say, int8, check) if int8 or check else None
 
     write, load_written = _made(trained, opened, to, takes)
     with TemporaryDirectory() as folder:
@@ -119,10 +119,10 @@ def export(
         compared = compare(load_written(staged), trained, images, check) if images is not None and check else None
         quantised = None
         if images is not None and int8:
-            quantised = _quantise(staged, takes, load_learned_images(*source, say, _MEASURED), images)
+            quantised = _quantise(staged, takes, load_learned_images(*origin, say, _MEASURED), images)
             write = partial(write_whole, content=staged.read_bytes())
     write(path)
-    address = push(path, push_to) if push_to is not None else None
+    address = _pushed(path, push_to) if push_to is not None else None
     return Exported(opened.path, path, _size(path, to), compared, quantised, address)
 
 
@@ -152,12 +152,12 @@ def _place(run: Path, out: str | Path | None, to: Format) -> Path:
     return path
 
 
-def _test_images(source: Source, say: Callable[[str], None], int8: bool, check: int) -> Images:
+def _test_images(origin: Origin, say: Callable[[str], None], int8: bool, check: int) -> Images:
     """Load as many as are wanted, all if 8 bits are to be judged by them."""
     try:
-        images = load_test_images(*source, say, None if int8 else check)
+        images = load_test_images(*origin, say, None if int8 else check)
         if not len(images):
-            raise InputError(f"{source[0].data}: no test image can be read")
+            raise InputError(f"{origin[0].data}: no test image can be read")
     except InputError as error:
         if int8:
             raise
@@ -165,26 +165,23 @@ def _test_images(source: Source, say: Callable[[str], None], int8: bool, check: 
     return images
 
 
-def _in_batches(images: Images) -> Iterator[Tensor]:
-    for batch, _ in images.batches(list(torch.arange(len(images)).split(_BATCH))):
-        yield batch
+def _pushed(path: Path, name: str) -> str:
+    try:
+        return push(path, name)
+    except InputError as error:
+        raise InputError(f"{error}; {path} is written") from None
 
 
 def _quantise(path: Path, takes: Takes, learned: Images, test: Images) -> Quantised:
     """Put an ONNX file in 8 bits into the place of one in float32, and compare them."""
     size, before = path.stat().st_size, accuracy(computed_by_onnx(path, takes), test)
-    path.write_bytes(to_int8(path, _in_batches(learned), takes))
+    path.write_bytes(to_int8(path, (batch for batch, _ in in_batches(learned)), takes))
     return Quantised(size, before, accuracy(computed_by_onnx(path, takes), test))
 
 
 def _size(path: Path, to: Format) -> int:
-    beside = path.rglob("*") if to == "hub" else [path.with_name(WEIGHTS)] if to == "python" else []
+    beside = path.rglob("*") if to == "hub" else [path.with_name(BESIDE)] if to == "python" else []
     return sum(file.stat().st_size for file in [path, *beside] if file.is_file())
-
-
-def _load_folder(path: Path) -> Computed:
-    with quiet():
-        return computed_by(TrainedNetwork.from_pretrained(path))
 
 
 def _made(trained: TrainedNetwork, run: Run, to: Format, takes: Takes) -> tuple[Write, LoadWritten]:
@@ -193,7 +190,7 @@ def _made(trained: TrainedNetwork, run: Run, to: Format, takes: Takes) -> tuple[
         case "python":
             return partial(write_source, trained), lambda path: computed_by(import_source(path).load())
         case "hub":
-            return partial(write_hub, trained, run=run), _load_folder
+            return partial(write_hub, trained, run=run), lambda path: computed_by(TrainedNetwork.from_pretrained(path))
     program, told = trace(trained, takes), about(trained.description, takes)
     if to == "torch":
         return partial(write_whole, content=saved(program, told)), partial(computed_by_program, takes=takes)

@@ -1,6 +1,5 @@
 """A trained network as a folder in the layout of the Hugging Face hub, with a model card; and the way to the hub."""
 
-import json
 import os
 import re
 import shutil
@@ -9,20 +8,19 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import HfApi
-from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from pydantic import ConfigDict
 
 from entrannas.architecture import save_pictures
 from entrannas.data import reason
+from entrannas.deploy.notes import digest, notes_in
 from entrannas.errors import InputError
 from entrannas.files import read_whole, unwritable, write_whole
 from entrannas.runs import RESULT, Record, Run, shown
-from entrannas.training import Description, TrainConfig, TrainedNetwork
+from entrannas.training import CONFIG, MODEL, Description, TrainConfig, TrainedNetwork
 
-CARD, CONFIG, MODEL = "README.md", CONFIG_NAME, SAFETENSORS_SINGLE_FILE
+CARD = "README.md"
 
-_FILES = {CONFIG, MODEL, CARD, *(f"{kind}.{form}" for kind in ("normal", "reduction") for form in ("svg", "png"))}
-_MOST = 2**24  # bytes of a configuration
+_MOST = 2**24  # bytes of what is beside the weights
 
 _LEARNING = (
     "epochs",
@@ -61,7 +59,7 @@ def write_hub(trained: TrainedNetwork, folder: Path, run: Run) -> None:
 
     Args:
         trained: the network.
-        folder: where; what an earlier export wrote there is replaced.
+        folder: where; what an earlier export wrote there is replaced, unless it was changed since.
         run: the training, of which the card tells.
 
     Raises:
@@ -75,8 +73,9 @@ def write_hub(trained: TrainedNetwork, folder: Path, run: Run) -> None:
         shutil.rmtree(part, ignore_errors=True)  # of one that was killed
         part.mkdir(parents=True)
         write_whole(part / CARD, card.encode())
+        write_whole(part / CONFIG, trained.to_config())
         save_pictures(trained.genotype, part, "")
-        trained.save_pretrained(part)
+        write_whole(part / MODEL, trained.to_safetensors(_digests(part)))
         _put(part, folder)
     except OSError as error:
         raise unwritable(folder, error) from None
@@ -120,7 +119,7 @@ def push(folder: Path, name: str) -> str:
 
 
 def _check_free(folder: Path) -> None:
-    """Refuse a folder that holds anything but what an export wrote."""
+    """Refuse a folder that holds anything but what an export wrote, or not as it wrote it."""
     try:
         names = set(os.listdir(folder))
     except FileNotFoundError:
@@ -129,16 +128,24 @@ def _check_free(folder: Path) -> None:
         raise InputError(f"{folder} is a file: choose another folder") from None
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror}") from None
-    if names and not (names <= _FILES and MODEL in names and _is_ours(folder / CONFIG)):
-        raise InputError(f"{folder} holds something else than an export: choose another folder")
+    if names and not _is_as_written(folder, names):
+        raise InputError(f"{folder} holds something else than an export, or was changed since: choose another folder")
 
 
-def _is_ours(config: Path) -> bool:
-    try:
-        Description.parse(json.loads(read_whole(config, _MOST)), config)
-    except (FileNotFoundError, ValueError, RecursionError):
+def _is_as_written(folder: Path, names: set[str]) -> bool:
+    noted = notes_in(folder / MODEL)
+    noted.pop("format", None)
+    if CARD not in noted or noted.keys() != names - {MODEL}:
         return False
-    return True
+    try:
+        return noted == _digests(folder)
+    except InputError:  # one is no file, or larger than any of an export
+        return False
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the digests of all files but the weights, which note them."""
+    return {path.name: digest(read_whole(path, _MOST)) for path in sorted(folder.iterdir()) if path.name != MODEL}
 
 
 def _card(description: Description, config: TrainConfig, accuracy: float) -> str:

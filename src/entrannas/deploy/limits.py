@@ -5,7 +5,9 @@ once its header has told its size. Limits are a service's: files of one's own ha
 """
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -26,7 +28,7 @@ MOST_IMAGES = 64
 MOST_PIXELS = 50_000_000
 """Of an image: a camera's are fewer, and each takes up to 20 bytes while it is prepared."""
 
-_PATIENCE = 30.0  # seconds in which something of a request must come
+_PATIENCE = 60.0  # seconds in which a request must have come
 _OTHERS = 8  # fields that are no files, before they are no longer looked at
 _NESTED = {"IPTC"}  # holds an image of any format, which Pillow would open without asking which
 
@@ -46,17 +48,18 @@ class Refused(Exception):
 
 
 class Sent(NamedTuple):
-    """An image as it was sent: how a message names it, and the content of its file."""
+    """An image as it was sent: how a message names it, and its file, which is on the disk where it is large."""
 
     name: str
-    content: bytes
+    file: BinaryIO
 
 
-async def received(request: "Request") -> list[Sent]:
-    """Receive the images of a request.
+@asynccontextmanager
+async def received(request: "Request") -> AsyncIterator[list[Sent]]:
+    """Receive the images of a request; their files are there until it is answered.
 
     Raises:
-        Refused: it is too large or stands still, is no form or a damaged one, or has other fields than images.
+        Refused: it is too large or too slow, is no form or a damaged one, or has other fields than images.
     """
     from python_multipart.exceptions import FormParserError
     from starlette.datastructures import UploadFile
@@ -66,41 +69,46 @@ async def received(request: "Request") -> list[Sent]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("", "multipart/form-data"):
         raise Refused(415, f"{brief(kind)} is no form: send multipart/form-data with files in the field {FIELD}")
-    if int(request.headers.get("content-length", 0)) > MOST_BYTES:
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        raise Refused(400, f"{brief(length)} is no length of a request")
+    if int(length[:20]) > MOST_BYTES:
         raise _too_large()
     bounded = Request(request.scope, _bounded(request.receive))
     try:
-        async with bounded.form(max_files=MOST_IMAGES, max_fields=_OTHERS) as form:
-            if others := sorted(form.keys() - {FIELD}):
-                raise Refused(400, f"there is no field {brief(others[0])}: send files in the field {FIELD}")
-            files = form.getlist(FIELD)
-            if not files:
-                raise Refused(400, f"there is no image: send multipart/form-data with files in the field {FIELD}")
-            sent = []
-            for file in files:
-                if not isinstance(file, UploadFile):
-                    raise Refused(400, f"the field {FIELD} has no file: send one with its name, as a browser does")
-                sent.append(Sent(brief(file.filename) if file.filename else "the image", await file.read()))
-            return sent
+        async with asyncio.timeout(_PATIENCE):
+            form = await bounded.form(max_files=MOST_IMAGES, max_fields=_OTHERS)
+    except TimeoutError:
+        raise Refused(408, f"it did not come within {_PATIENCE:.0f} seconds") from None
     except HTTPException as error:
         if error.detail.startswith("Too many files"):
             raise Refused(413, f"these are too many images: {MOST_IMAGES} a request at most") from None
         raise Refused(400, f"the form is damaged: {error.detail}") from None
     except FormParserError as error:  # which older versions of Starlette let pass
         raise Refused(400, f"the form is damaged: {error}") from None
+    try:
+        if others := sorted(form.keys() - {FIELD}):
+            raise Refused(400, f"there is no field {brief(others[0])}: send files in the field {FIELD}")
+        files = form.getlist(FIELD)
+        if not files:
+            raise Refused(400, f"there is no image: send multipart/form-data with files in the field {FIELD}")
+        sent = []
+        for file in files:
+            if not isinstance(file, UploadFile):
+                raise Refused(400, f"the field {FIELD} has no file: send one with its name, as a browser does")
+            sent.append(Sent(brief(file.filename) if file.filename else "the image", file.file))
+        yield sent
+    finally:
+        await form.close()
 
 
 def _bounded(receive: "Receive") -> "Receive":
-    """Receive a request up to its limit, and not for ever."""
+    """Receive a request up to its limit."""
     taken = 0
 
     async def receive_more() -> "Message":
         nonlocal taken
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                message = await receive()
-        except TimeoutError:
-            raise Refused(408, f"nothing came for {_PATIENCE:.0f} seconds") from None
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(400, "the request was cut short")
         taken += len(message.get("body", b""))
@@ -116,12 +124,12 @@ def _too_large() -> Refused:
 
 
 def prepared(sent: Sent, trained: TrainedNetwork) -> Pixels:
-    """Bring an image to the pixels of a network, as `TrainedNetwork.pixels` does.
+    """Read an image and bring it to the pixels of a network, as `TrainedNetwork.pixels` does.
 
     Raises:
         Refused: it is no image, a damaged one, or too large to be decoded.
     """
-    name, content = sent
+    name, content = sent.name, sent.file.read()
     try:
         with open_image(content) as image:
             (width, height), known = image.size, image.format not in _NESTED
@@ -129,6 +137,8 @@ def prepared(sent: Sent, trained: TrainedNetwork) -> Pixels:
         known = False
     except Image.DecompressionBombError:
         raise Refused(413, f"{name} is too large: {MOST_PIXELS:,} pixels at most") from None
+    except MemoryError:
+        raise
     except Exception as error:  # of many types, as Pillow's formats have it
         raise Refused(400, f"{name} is damaged: {reason(error)}") from None
     if not known:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from entrannas.deploy.limits import MOST_PIXELS
 from entrannas.deploy.service import application
 from entrannas.errors import InputError, brief, needs
 from entrannas.training import TrainedNetwork
 
 _BACKLOG = 2048
+_HEAD = 10  # seconds in which a connection must have asked for something
+_CONNECTIONS = 1000  # with more, requests are answered by 503
 _GRACE = 10  # seconds that requests under way have when the service ends
 
 
@@ -38,6 +38,13 @@ def serve_network(
     """
     with needs("serve"):
         import uvicorn
+        from uvicorn.protocols.http.h11_impl import H11Protocol  # the one that bounds the head of a request
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            """Give the head of the first request its time; uvicorn's own limits begin behind it."""
+            super().connection_made(transport)
+            self.loop.call_later(_HEAD, lambda: transport.abort() if self.cycle is None else None)
 
     class Server(uvicorn.Server):
         @contextmanager
@@ -50,10 +57,10 @@ def serve_network(
 
     app = application(trained)
     logging.captureWarnings(True)  # what Pillow says of images is not this process's to tell
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it refuses twice as many, also of an image within another
     config = uvicorn.Config(
         app,
-        http="h11",  # the one that bounds the head of a request
+        http=Protocol,
+        limit_concurrency=_CONNECTIONS,
         ws="none",
         lifespan="off",
         log_config=_LOG,
@@ -101,6 +108,10 @@ _LOG: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": _Line}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "ERROR"},  # a client's mistakes are told to the client
-    "loggers": {"uvicorn.error": {"level": "ERROR"}},
+    "root": {"handlers": ["stderr"], "level": "ERROR"},
+    "loggers": {
+        "uvicorn.error": {"level": "ERROR"},
+        "asyncio": {"level": "CRITICAL"},  # it complains of each connection for which there is no room
+        "PIL": {"level": "CRITICAL"},  # what is wrong with an image is told to who sent it
+    },
 }

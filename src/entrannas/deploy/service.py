@@ -14,6 +14,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
+from PIL import Image
 from typing_extensions import TypedDict
 
 from entrannas.architecture import render_cell
@@ -84,7 +85,7 @@ _POLICY += "connect-src 'self'; base-uri 'none'; form-action 'none'"
 
 
 def application(trained: TrainedNetwork, at_once: int = 64) -> "FastAPI":
-    """Make the service of a network, as an application of ASGI.
+    """Make the service of a network, as an application of ASGI; it bounds what Pillow decodes in the whole process.
 
     Args:
         trained: the network.
@@ -98,6 +99,7 @@ def application(trained: TrainedNetwork, at_once: int = 64) -> "FastAPI":
         from fastapi import FastAPI, Query, Request
         from fastapi.exceptions import RequestValidationError
         from fastapi.responses import HTMLResponse, JSONResponse
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it refuses twice as many, also of an image within another
     batcher, page = Batcher(trained, at_once), _page(trained)
     readers = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), "images")
 
@@ -109,15 +111,18 @@ def application(trained: TrainedNetwork, at_once: int = 64) -> "FastAPI":
                 status, detail = 400, f"topk is a whole number from 1 to {_MOST_CLASSES}"
             case InputError():
                 status, detail = 503, str(error)
+            case MemoryError():
+                status, detail = 503, "the memory of this machine does not suffice for it now"
             case _:
                 status, detail = 500, "this went wrong here, and not with the request: the server's log has more"
         return JSONResponse({"detail": detail}, status)
 
+    told = Refused, RequestValidationError, InputError, MemoryError, Exception
     app = FastAPI(
         title="EnTranNAS",
         description="Classifies images by a network whose architecture was searched.",
         version=version("entrannas"),
-        exception_handlers=dict.fromkeys((Refused, RequestValidationError, InputError, Exception), refused),
+        exception_handlers=dict.fromkeys(told, refused),
         redoc_url=None,  # /docs loads its script from elsewhere, and is empty without a network; /openapi.json is not
     )
 
@@ -142,10 +147,11 @@ def application(trained: TrainedNetwork, at_once: int = 64) -> "FastAPI":
         ] = 5,
     ) -> Answer:
         """Classify the images of a form."""
-        images, began = await received(request), time.perf_counter()
         loop = asyncio.get_running_loop()
-        # One after another: a request of many images leaves the other threads to other requests.
-        pixels = [await loop.run_in_executor(readers, prepared, image, trained) for image in images]
+        async with received(request) as images:
+            began = time.perf_counter()
+            # One after another: a request of many images leaves the other threads to other requests.
+            pixels = [await loop.run_in_executor(readers, prepared, image, trained) for image in images]
         ranked = trained.ranked(await batcher.logits(pixels), topk)
         predictions = [[Guess({"class": name, "probability": share}) for name, share in row] for row in ranked]
         return {"predictions": predictions, "seconds": time.perf_counter() - began}

@@ -16,20 +16,24 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from entrannas.architecture import Genotype
 from entrannas.deploy import parts
 from entrannas.deploy.classes import WIDTH, needed, network_classes
+from entrannas.deploy.notes import digest, notes_in
 from entrannas.errors import InputError
-from entrannas.files import write_whole
+from entrannas.files import read_whole, write_whole
 from entrannas.training import Description, TrainedNetwork
 
-WEIGHTS = "weights.safetensors"
+BESIDE = "weights.safetensors"
+"""The file of weights that lies beside the Python file."""
 
-_NOTES = {"format": "pt", "written": "by entrannas, beside a Python file"}
+_NOTED, _DIGESTS = "beside", "digests"
+"""The notes in it: the name of the Python file, and the digests that this may have."""
+
+_MOST = 2**26  # bytes of a Python file
 _INDENT = "    "
 _IMPORTED = {"PIL", "safetensors", "torch"}
 
@@ -60,6 +64,9 @@ if __name__ == "__main__":
 def write_source(trained: TrainedNetwork, path: Path) -> None:
     """Write the network as a Python file, with `weights.safetensors` beside it.
 
+    Two files cannot be replaced at once. So the weights come first, and note the digest of the Python file that is
+    there as well as that of the one that is to be there: what a kill leaves is known as an export's.
+
     Raises:
         InputError: as `check_place` does, or the disk refuses.
     """
@@ -69,12 +76,14 @@ def write_source(trained: TrainedNetwork, path: Path) -> None:
         written = _executed(text, path).Network().state_dict()
     tensors = dict(zip(written, _tensors(trained), strict=True))  # both are in the order in which the layers stand
     assert all(tensor.shape == written[name].shape for name, tensor in tensors.items())
-    write_whole(path.with_name(WEIGHTS), save(tensors, _NOTES))
+    digests = [digest(content) for content in (_content(path), text.encode()) if content is not None]
+    notes = {"format": "pt", _NOTED: path.name, _DIGESTS: " ".join(digests)}
+    write_whole(path.with_name(BESIDE), save(tensors, notes))
     write_whole(path, text.encode())
 
 
 def check_place(path: Path) -> None:
-    """Refuse a path where the file could not be imported, or its weights not be written.
+    """Refuse a path where the file could not be imported, or would replace what is not an export's.
 
     Raises:
         InputError: so it is.
@@ -84,9 +93,14 @@ def check_place(path: Path) -> None:
         raise InputError(f"{path} could not be imported: give it a name such as {example}")
     if path.stem in sys.stdlib_module_names | _IMPORTED:
         raise InputError(f"{path} would stand before the {path.stem} that is meant: give it a name such as {example}")
-    weights = path.with_name(WEIGHTS)
-    if weights.exists() and not _is_ours(weights):
-        raise InputError(f"{weights} is of something else: choose another folder for {path.name}")
+    weights = path.with_name(BESIDE)
+    notes = notes_in(weights)
+    if weights.exists() and notes.get(_NOTED) != path.name:
+        owner = notes.get(_NOTED, "something else")
+        raise InputError(f"{weights} is of {owner}: choose another folder for {path.name}")
+    content = _content(path)
+    if content is not None and digest(content) not in notes.get(_DIGESTS, "").split():
+        raise InputError(f"{path} was not written by an export, or was changed since: choose another name")
 
 
 def import_source(path: Path) -> ModuleType:
@@ -102,12 +116,11 @@ def _executed(text: str, path: Path) -> ModuleType:
     return module
 
 
-def _is_ours(weights: Path) -> bool:
+def _content(path: Path) -> bytes | None:
     try:
-        with safe_open(weights, framework="pt") as file:
-            return bool(file.metadata() == _NOTES)
-    except (SafetensorError, OSError):
-        return False
+        return read_whole(path, _MOST)
+    except FileNotFoundError:
+        return None
 
 
 def _tensors(trained: TrainedNetwork) -> Iterator[Tensor]:
@@ -156,7 +169,7 @@ EnTranNAS trained it (https://arxiv.org/abs/2101.11342) and wrote this file. It 
 
 {_genotype(description.genotype)}
 
-With torch, safetensors and Pillow, and {WEIGHTS} beside this file:
+With torch, safetensors and Pillow, and {BESIDE} beside this file:
 
     import {name}
 
@@ -192,7 +205,7 @@ def _constants(description: Description) -> str:
     ]
     if _knows_range(description):
         lines.append(f"LOWEST, HIGHEST = {rules.low}, {rules.high}  # of grey of more than 8 bits in training")
-    return "\n".join([*lines, f'WEIGHTS = Path(__file__).with_name("{WEIGHTS}")'])
+    return "\n".join([*lines, f'WEIGHTS = Path(__file__).with_name("{BESIDE}")'])
 
 
 def _literal(text: str) -> str:

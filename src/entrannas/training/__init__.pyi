@@ -3,10 +3,12 @@ from .description import Description
 from .evaluation import Evaluation, MixedUp, OfClass, Wrong, evaluate
 from .loop import train
 from .testing import TrainResult
-from .trained import Features, Picture, Prediction, TrainedNetwork, load
+from .trained import CONFIG, MODEL, Features, Picture, Prediction, TrainedNetwork, load
 from .trainer import Trainer
 
 __all__ = [
+    "CONFIG",
+    "MODEL",
     "Description",
     "Evaluation",
     "Features",

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -17,17 +17,20 @@ from torch import Tensor, nn
 from entrannas.architecture import Genotype
 from entrannas.data import Pixels, open_image, reason, to_pixels
 from entrannas.errors import InputError
-from entrannas.files import read_whole, to_json, write_whole
+from entrannas.files import opened, read_whole, to_json, write_whole
 from entrannas.networks import build_network
 from entrannas.runs import Run, Weights, load_tensors, take_up
 from entrannas.runtime import MEASURE_WITH_LESS, Device, enough_memory, start
 from entrannas.training.description import Description
 
 WEIGHTS = "weights.safetensors"
+"""The file of weights in a run."""
+
 CONFIG, MODEL = "config.json", "model.safetensors"
 """The files of a network in the layout of the Hugging Face hub."""
 
 _PICKLE = "pytorch_model.bin"
+_RUN = "run.json"  # which a run has, and a folder of the hub has not
 _AUXILIARY = "network.auxiliary_head."
 _MOST = 2**24  # bytes of a configuration
 
@@ -134,8 +137,10 @@ class TrainedNetwork(
         """
         name = str(image) if isinstance(image, str | Path) else "the image"
         try:
-            with _opened(image) as opened:
-                pixels = to_pixels(opened, self.description.shape, self.description.pixels)
+            with _opened(image) as picture:
+                pixels = to_pixels(picture, self.description.shape, self.description.pixels)
+        except (InputError, MemoryError):
+            raise
         except Exception as error:  # of many types, as Pillow's formats have it
             raise InputError(f"cannot read {name}: {reason(error)}") from None
         return np.ascontiguousarray(pixels.transpose(1, 2, 0))
@@ -146,7 +151,7 @@ class TrainedNetwork(
         Raises:
             InputError: it cannot be read.
         """
-        return self._normalised([image])[0]
+        return self._normalised([self.pixels(image)])[0]
 
     def predict(self, images: Picture | Iterable[Picture], topk: int = 5, batch_size: int = 64) -> list[Prediction]:
         """Classify images.
@@ -165,7 +170,7 @@ class TrainedNetwork(
         predictions: list[Prediction] = []
         pictures = iter([images] if isinstance(images, _ONE) else images)
         while batch := list(islice(pictures, batch_size)):
-            predictions += self.ranked(self.logits(self._normalised(batch)), topk)
+            predictions += self.ranked(self.logits_of([self.pixels(image) for image in batch]), topk)
         return predictions
 
     @torch.no_grad()
@@ -177,7 +182,7 @@ class TrainedNetwork(
         Raises:
             InputError: an image cannot be read.
         """
-        batch = [images] if isinstance(images, _ONE) else list(images)
+        batch = [self.pixels(image) for image in ([images] if isinstance(images, _ONE) else images)]
         maps = list(self.network.maps(self._normalised(batch)))
         return Features(tuple(maps[index] for index in sorted(self._last)), self.network.pool(maps[-1]))
 
@@ -188,58 +193,91 @@ class TrainedNetwork(
             logits: Tensor = self.network(images)
         return logits
 
+    def logits_of(self, pixels: Sequence[Pixels]) -> Tensor:
+        """Return logits [images, classes], where the network is, of images as `pixels` returns them.
+
+        Raises:
+            InputError: memory does not suffice.
+        """
+        return self.logits(self._normalised(pixels))
+
     def ranked(self, logits: Tensor, topk: int) -> list[Prediction]:
         """Return the best classes of each row of logits with their probabilities."""
         probabilities, indices = logits.softmax(dim=1).topk(min(topk, len(self.classes)), dim=1)
         rows = zip(indices.tolist(), probabilities.tolist(), strict=True)
         return [[(self.classes[k], p) for k, p in zip(*row, strict=True)] for row in rows]
 
-    def _normalised(self, images: Sequence[Picture]) -> Tensor:
-        pixels = torch.from_numpy(np.stack([self.pixels(image) for image in images])).permute(0, 3, 1, 2)
-        return self.description.normalisation(pixels.to(self.device))
+    def _normalised(self, pixels: Sequence[Pixels]) -> Tensor:
+        batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        return self.description.normalisation(batch.to(self.device))
 
-    def take_up(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Take weights from the tensors of a file; those of an auxiliary head, which only training runs, are left.
+    def to_config(self) -> bytes:
+        """Return the content of `config.json`: what it is, but for its weights."""
+        return to_json(self.description.model_dump(mode="json"))
+
+    def to_safetensors(self, notes: Mapping[str, str]) -> bytes:
+        """Return the content of `model.safetensors`: its weights, with notes."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        return save(tensors, {"format": "pt", **notes})
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write it into a folder in the layout of the Hugging Face hub, over such a one that is there.
+
+        Args:
+            save_directory: the folder.
+            options: those of `huggingface_hub.PyTorchModelHubMixin.save_pretrained`.
 
         Raises:
-            InputError: they are not finite, or those of another network.
+            InputError: a run is there, whose files have the same names; or the disk refuses.
         """
-        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AUXILIARY)}
-        take_up(Weights("network", self.network), own, path)
+        if Path(save_directory, _RUN).exists():
+            raise InputError(f"{save_directory} holds a run, whose files would be lost: choose another folder")
+        return super().save_pretrained(save_directory, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write weights and description for `save_pretrained`; the mixin knows nothing of the latter."""
-        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        write_whole(save_directory / MODEL, save(tensors, {"format": "pt"}))
-        write_whole(save_directory / CONFIG, to_json(self.description.model_dump(mode="json")))
+        write_whole(save_directory / MODEL, self.to_safetensors({}))
+        write_whole(save_directory / CONFIG, self.to_config())
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, map_location: str | torch.device = "cpu", **options: Any
+    ) -> Self:
         """Load a folder in the layout of the Hugging Face hub, or a repository of the hub, by its name.
+
+        Nothing of it is run: the mixin would take a pickle in the place of the weights, and whatever weights fit.
 
         Args:
             pretrained_model_name_or_path: the folder, or the name.
-            options: those of `huggingface_hub.PyTorchModelHubMixin.from_pretrained`, such as `revision` and `token`.
+            map_location: where it computes.
+            options: of a repository: those of `huggingface_hub.hf_hub_download`, such as `revision` and `token`.
 
         Raises:
-            InputError: a file is damaged, or a pickle.
+            InputError: a file is missing or damaged, or the hub cannot be reached, or refuses.
         """
-        folder = Path(pretrained_model_name_or_path)
-        if folder.is_dir():
-            options = {"config": _description_in(folder / CONFIG), **options}
-        return super().from_pretrained(pretrained_model_name_or_path, **options)
+        name = pretrained_model_name_or_path
+        if Path(name).is_dir():
+            config, weights = Path(name, CONFIG), Path(name, MODEL)
+        else:
+            config, weights = (_downloaded(str(name), file, options) for file in (CONFIG, MODEL))
+        return cls.of(_description_in(config), _tensors_in(weights), weights).to(map_location)
 
     @classmethod
-    def _load_as_safetensor(cls, model: Self, model_file: str, map_location: str, strict: bool) -> Self:  # type: ignore[override]
-        """Load weights for `from_pretrained`, which would take whatever fits."""
-        path = Path(model_file)
-        model.take_up(_tensors_in(path), path)
-        return model.to(map_location)
+    def of(cls, description: Description, tensors: Mapping[str, Tensor], path: Path) -> Self:
+        """Build a network with the weights of a file; those of an auxiliary head, which only training runs, are left.
 
-    @classmethod
-    def _load_as_pickle(cls, model: Self, model_file: str, map_location: str, strict: bool) -> Self:  # type: ignore[override]
-        """Refuse what could run code."""
-        raise InputError(f"{model_file} is a pickle, which could run code: it is not opened; {MODEL} is wanted")
+        Raises:
+            InputError: they are not finite, or those of another network. One that is much larger is not built.
+        """
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AUXILIARY)}
+        held, needed = sum(tensor.numel() for tensor in own.values()), description.cost().parameters
+        if held < needed:
+            raise InputError(
+                f"{path} is of another network: it holds {held:,} numbers, and what is described takes {needed:,}"
+            )
+        trained = cls(description)
+        take_up(Weights("network", trained.network), own, path)
+        return trained
 
 
 def load(path: str | Path, device: Device = "auto") -> TrainedNetwork:
@@ -254,14 +292,19 @@ def load(path: str | Path, device: Device = "auto") -> TrainedNetwork:
     """
     path = Path(path).expanduser()
     if (path / MODEL).exists() or (path / _PICKLE).exists():
-        trained, weights = TrainedNetwork(_description_in(path / CONFIG)), path / MODEL
-        tensors = _tensors_in(weights)
+        trained = TrainedNetwork.from_pretrained(path)
     else:
         run = Run.open(path, "train")
-        trained, weights = TrainedNetwork(Description.of(run)), path / WEIGHTS
-        tensors = run.load_tensors(WEIGHTS)[1]
-    trained.take_up(tensors, weights)
+        trained = TrainedNetwork.of(Description.of(run), run.load_tensors(WEIGHTS)[1], path / WEIGHTS)
     return trained.to(start(device, "32-true").device)
+
+
+def _downloaded(name: str, file: str, options: Mapping[str, Any]) -> Path:
+    try:
+        return Path(hf_hub_download(name, file, **options))
+    except Exception as error:  # the client's own, and those of its HTTP library, which is not the same in all versions
+        why = " ".join(reason(error).split())
+        raise InputError(f"there is no folder {name}, and {file} cannot be had from the hub: {why}") from None
 
 
 def _description_in(path: Path) -> Description:
@@ -290,4 +333,5 @@ def _opened(image: Picture) -> Image.Image:
             return open_image(image)
         case np.ndarray():
             return Image.fromarray(image.squeeze(2) if image.ndim == 3 and image.shape[2] == 1 else image)
-    return open_image(Path(image).expanduser().read_bytes())
+    with opened(Path(image).expanduser()) as file:
+        return open_image(file.read())
