@@ -69,14 +69,15 @@ def main() -> None:
             "loop, one by one": [sys.executable, "-c", LOOP, "1"],
         }
         rounds = [{name: measure(way, paths) for name, way in ways.items()} for _ in range(options.rounds)]
-        peaks = {count: measure(PREDICT, paths[:count])[1] for count in options.files}
+        first, *_ = ways
+        peaks = {count: measure(PREDICT, paths[:count])[1] for count in options.files if count < len(paths)}
+        peaks[len(paths)] = max(one[first][1] for one in rounds)
         os.chdir("/")
     seconds = {name: [one[name][0] for one in rounds] for name in ways}
-    first, *_ = seconds.values()
     print(f"{len(paths):,} files, {options.rounds} rounds, medians")
     print(f"{'':<24}{'files/s':>9}{'seconds':>9}{'of it':>8}")
     for name, times in seconds.items():
-        ratio = median(other / own for own, other in zip(first, times, strict=True))
+        ratio = median(other / own for own, other in zip(seconds[first], times, strict=True))
         print(f"{name:<24}{len(paths) / median(times):>9.0f}{median(times):>9.1f}{ratio:>8.2f}")
     for count, peak in peaks.items():
         print(f"peak of predict, {count:>7,} files: {peak / 1e6:,.0f} MB in the largest process")
