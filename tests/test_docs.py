@@ -37,7 +37,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, photos_run: Path) -> Path
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page: Path, workshop: Path) -> None:
     """As it stands, but for what needs a server, and for sizes of networks that are trained for long."""

@@ -80,12 +80,21 @@ def photos_run(make_run: MakeRun) -> Path:
     return make_run(data="photos")
 
 
-CASES = [
-    *((genotype, data, "cifar") for genotype in GENOTYPES for data in ("digits", "photos")),
+_QUICK = [
     ("darts", "photos", "imagenet"),
+    ("nasbench201-empty", "digits", "cifar"),
+    ("nasbench201", "photos", "cifar"),
+    ("dst-one", "digits", "cifar"),
+]
+_OTHERS = [
+    *((genotype, data, "cifar") for genotype in GENOTYPES for data in ("digits", "photos")),
     ("darts-extended", "photos", "imagenet"),
     ("nasbench201", "digits", "imagenet"),
 ]
-"""Genotype, data and stem of the runs over which what is exported is tested."""
+CASES = [
+    *_QUICK,
+    *(pytest.param(*case, marks=pytest.mark.long) for case in _OTHERS if case not in _QUICK),
+]
+"""Genotype, data and stem of the runs over which what is made of them is tested."""
 
 __all__ = ["CASES", "GENOTYPES", "MakeRun"]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -12,20 +11,6 @@ from entrannas.deploy.checking import TOLERANCE, Computed
 from entrannas.runs import Run
 from entrannas.training import TrainConfig, TrainedNetwork, load
 from entrannas.training.testing import Answers
-
-from .conftest import CASES
-
-QUICK = [
-    ("darts", "photos", "imagenet"),
-    ("nasbench201-empty", "digits", "cifar"),
-    ("nasbench201", "photos", "cifar"),
-    ("dst-one", "digits", "cifar"),
-]
-
-
-def cases(otherwise: pytest.MarkDecorator) -> list[object]:
-    """Return CASES, those that are not quick marked."""
-    return [pytest.param(*case, marks=[] if case in QUICK else [otherwise]) for case in CASES]
 
 
 @dataclass

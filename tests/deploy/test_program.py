@@ -12,9 +12,9 @@ from entrannas.deploy.formats import Takes
 from entrannas.deploy.program import ABOUT, about, as_taken, computed_by_program, saved, trace
 from entrannas.training import Description
 
-from .conftest import GENOTYPES, MakeRun
+from .conftest import CASES, GENOTYPES, MakeRun
 from .fresh import fresh_python, run_fresh
-from .lively import Lively, cases
+from .lively import Lively
 
 
 def _written(lively: Lively, takes: Takes, path: Path) -> Path:
@@ -22,7 +22,7 @@ def _written(lively: Lively, takes: Takes, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("genotype", "data", "stem"), cases(pytest.mark.long))
+@pytest.mark.parametrize(("genotype", "data", "stem"), CASES)
 def test_it_computes_what_the_network_does(
     genotype: str, data: str, stem: str, make_run: MakeRun, tmp_path: Path
 ) -> None:

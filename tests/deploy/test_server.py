@@ -383,7 +383,7 @@ def test_a_signal_ends_it_after_the_requests_under_way(number: str, word: str, p
         _equal(json.loads(body), trained, [picture])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_asks_for_nothing_does_not_keep_its_place(photos_run: Path) -> None:
     with serving(photos_run) as (address, _), httpx.Client(base_url=address, timeout=60) as asking:
         port, began = int(address.rpartition(":")[2]), time.monotonic()
@@ -403,7 +403,7 @@ def test_who_asks_for_nothing_does_not_keep_its_place(photos_run: Path) -> None:
         assert asking.get("/health").status_code == 200
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("signals", "limit"), [(1, 20), (2, 6)])
 def test_no_client_keeps_it_from_its_end(signals: int, limit: float, photos_run: Path) -> None:
     """Who has begun a request and does not go on has ten seconds, and none if Ctrl-C is pressed again."""

@@ -158,11 +158,14 @@ def test_what_has_its_digest_is_still_read_with_care(tmp_path: Path, name: str, 
         run.load_checkpoint()
 
 
-def test_no_setting_of_a_run_has_a_default(tmp_path: Path) -> None:
+def test_no_setting_of_a_run_has_a_default_but_nothing(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     stored = json.loads((run.path / CONFIG).read_text())
-    for name in Settings.model_fields:
+    for name, field in Settings.model_fields.items():
         _sealed_anew(run, CONFIG, json.dumps({key: value for key, value in stored.items() if key != name}).encode())
+        if field.default is None:
+            assert getattr(run.config(Settings), name) is None
+            continue
         with pytest.raises(InputError, match=f"config.json is damaged: it lacks {name}"):
             run.config(Settings)
     _sealed_anew(run, CONFIG, json.dumps(stored | {"epochs": "many"}).encode())

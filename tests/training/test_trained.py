@@ -89,15 +89,17 @@ def test_preprocess_is_what_the_network_takes(photos_run: Path) -> None:
         assert torch.allclose(trained(plain[None]), trained.network(batch), atol=1e-6)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_features_are_the_maps_of_the_last_cell_of_each_width(case: tuple[str, str, str], make_run: MakeRun) -> None:
-    trained = load(make_run(*case))
+@pytest.mark.parametrize(("genotype", "data", "stem"), CASES)
+def test_features_are_the_maps_of_the_last_cell_of_each_width(
+    genotype: str, data: str, stem: str, make_run: MakeRun
+) -> None:
+    trained = load(make_run(genotype, data, stem))
     channels, height, width = trained.description.shape
     images = [np.zeros((height, width, channels), np.uint8)] * 2
     features = trained.features(images)
     assert [one.shape[1] for one in features.maps] == list(trained.channels)
     assert trained.channels[0] * 4 == trained.channels[1] * 2 == trained.channels[2]
-    assert trained.strides == ((8, 16, 32) if case[2] == "imagenet" else (1, 2, 4))
+    assert trained.strides == ((8, 16, 32) if stem == "imagenet" else (1, 2, 4))
     for one, stride in zip(features.maps, trained.strides, strict=True):
         assert one.shape[2:] == (-(-height // stride), -(-width // stride))
     logits = trained.network.classifier(features.pooled)

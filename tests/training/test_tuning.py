@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from entrannas.training.loop import train
 from entrannas.training.tuning import take_over
 
 from ..deploy.conftest import GENOTYPES, MakeRun
-from ..end_to_end.conftest import Entrannas, entrannas
+from ..end_to_end.conftest import Entrannas, entrannas, refused
 from ..pictures import class_folders, picture
 
-__all__ = ["entrannas"]
+__all__ = ["entrannas", "refused"]
 
 
 def _network(run: Path, **changes: Any) -> Network:
@@ -164,13 +165,17 @@ class _Result(Record):
 
 def test_the_command_takes_size_and_shape_over(entrannas: Entrannas, tmp_path: Path, digits_run: Path) -> None:
     class_folders(tmp_path / "images", {"cat": 12, "dog": 12}, mode="L", size=(20, 20))
-    tuned = entrannas("train", digits_run, "images", "--from", digits_run, "--out", "net", "--batch-size", 8)
+    quick = ["--batch-size", 8, "--epochs", 1]
+    tuned = entrannas("train", digits_run, "images", "--from", digits_run, "--out", "net", *quick)
     assert "new: auxiliary_head, auxiliary_head.classifier, classifier\n" in tuned.err and "taken over" in tuned.err
     run = Run.open(tmp_path / "net")
     config = run.config(TrainConfig)
-    assert (config.cells, config.channels, config.epochs, run.data().shape) == (3, 4, 60, (1, 8, 8))
-    refused = entrannas("train", "darts-v1", "images", "--from", digits_run, code=2).err
-    assert "has other cells" in refused and refused.count("\n") == 1
-    refused = entrannas("train", digits_run, "images", "--from", digits_run, "--cells", 9, code=2).err
-    assert "cells 3, not 9; choose the same" in refused
-    assert "no run in nowhere" in entrannas("train", digits_run, "images", "--from", "nowhere", code=2).err
+    assert (config.cells, config.channels, config.epochs, run.data().shape) == (3, 4, 1, (1, 8, 8))
+
+
+def test_what_cannot_be_fine_tuned_is_said_in_a_line(refused: Callable[..., str], digits_run: Path) -> None:
+    class_folders(Path("images"), {"cat": 12, "dog": 12}, mode="L", size=(20, 20))
+    assert "has other cells" in refused("train", "darts-v1", "images", "--from", digits_run)
+    fault = refused("train", digits_run, "images", "--from", digits_run, "--cells", 9)
+    assert "cells 3, not 9; choose the same" in fault
+    assert "no run in nowhere" in refused("train", digits_run, "images", "--from", "nowhere")

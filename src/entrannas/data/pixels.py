@@ -10,8 +10,8 @@ from entrannas.data.summary import PixelRules, Shape
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
-# What Pillow knows by its head but hands to other programs, or not at all.
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# What Pillow knows by its head but hands to other programs, or not at all; IPTC holds an image of any of these.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 _TURNED = 5, 6, 7, 8  # EXIF orientations in which height and width change places
 _ORIENTATION = 0x0112
 _NOTES = {"exif", "xmp", "Raw profile type exif"}

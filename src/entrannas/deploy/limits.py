@@ -30,7 +30,6 @@ MOST_PIXELS = 50_000_000
 
 _PATIENCE = 60.0  # seconds in which a request must have come
 _OTHERS = 8  # fields that are no files, before they are no longer looked at
-_NESTED = {"IPTC"}  # holds an image of any format, which Pillow would open without asking which
 
 
 class Refused(Exception):
@@ -132,17 +131,15 @@ def prepared(sent: Sent, trained: TrainedNetwork) -> Pixels:
     name, content = sent.name, sent.file.read()
     try:
         with open_image(content) as image:
-            (width, height), known = image.size, image.format not in _NESTED
+            width, height = image.size
     except UnidentifiedImageError:
-        known = False
+        raise Refused(415, f"{name} is no image of a format that is known here") from None
     except Image.DecompressionBombError:
         raise Refused(413, f"{name} is too large: {MOST_PIXELS:,} pixels at most") from None
     except MemoryError:
         raise
     except Exception as error:  # of many types, as Pillow's formats have it
         raise Refused(400, f"{name} is damaged: {reason(error)}") from None
-    if not known:
-        raise Refused(415, f"{name} is no image of a format that is known here")
     if width * height > MOST_PIXELS:
         raise Refused(413, f"{name} is too large: {width} x {height} pixels, {MOST_PIXELS:,} at most")
     try:

@@ -151,7 +151,7 @@ def pixels(image: Image.Image) -> Tensor:
 def preprocess(path: str | Path) -> Tensor:
     """Read an image file as `pixels` has it."""
     with Image.open(path) as image:
-        if image.format in ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"):
+        if image.format in ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"):
             raise ValueError(f"Pillow does not decode {image.format} itself: {path}")
         return pixels(image)
 

@@ -95,9 +95,6 @@ def _warmup(settings: dict[str, Any]) -> int:
     return min(int(warmup), int(epochs) - 1)
 
 
-_TENTH = "with --from a tenth"
-
-
 def _epochs(settings: dict[str, Any]) -> int:
     epochs: int = _settings(settings["data"], settings["stem"])["epochs"]
     return epochs if settings["from_run"] is None else max(1, round(epochs / 10))
@@ -120,17 +117,17 @@ class TrainConfig(Configuration):
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     from_run: str | None = setting(LEARNING, None, "RUN", flag="--from")
-    """Begin with the weights of this training, of the same genotype and size; the classifier is new where the classes
-    differ."""
+    """Begin with the weights of this training, of the same genotype and size; epochs and learning rate are a tenth
+    then, unless they are given, and the classifier is new where the classes differ."""
     cells: Cells = setting(NETWORK, _protocol("cells"))
     """How many cells the network stacks."""
     channels: Channels = setting(NETWORK, _protocol("channels"))
     """Channels of the first cells."""
-    epochs: Epochs = setting(LEARNING, Follows(_epochs, f"{_protocol('epochs').told}; {_TENTH}"))
+    epochs: Epochs = setting(LEARNING, Follows(_epochs, _protocol("epochs").told))
     """Epochs over the training set."""
     batch_size: BatchSize = setting(LEARNING, _protocol("batch_size"))
     """Images of a step."""
-    lr: Rate = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it; {_TENTH}"))
+    lr: Rate = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it"))
     """Learning rate of SGD, which falls to 0 along a cosine."""
     warmup_epochs: SomeEpochs = setting(LEARNING, Follows(_warmup, _protocol("warmup_epochs").told))
     """Epochs at the start over which the learning rate rises linearly, fewer than all."""
