@@ -33,6 +33,7 @@ def test_names_that_are_not_utf8(entrannas: Entrannas) -> None:
     entrannas("search", odd, *SEARCH)  # whose run is named by it
 
 
+@pytest.mark.long
 def test_what_was_learned_from_is_not_tested_on(entrannas: Entrannas, tmp_path: Path) -> None:
     """Files are added and removed between the search, the training and the tests; the folder is used from elsewhere."""
     photos = class_folders(tmp_path / "photos", {"cat": 16, "dog": 12})

@@ -56,6 +56,7 @@ def _same(first: Path, second: Path) -> None:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
+@pytest.mark.long
 def test_search_killed_and_resumed_equals_never_killed(
     entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
 ) -> None:
