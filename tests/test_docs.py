@@ -16,7 +16,8 @@ from .pictures import class_folders, picture
 
 __all__ = ["digits_run", "make_run", "photos_run"]
 
-PAGES = sorted(Path(__file__).parents[1].joinpath("docs", "use").glob("*.md"))
+USE = Path(__file__).parents[1] / "docs" / "use"
+PAGES = [page for page in sorted(USE.glob("*.md")) if page.name != "measured.md"]
 
 
 @pytest.fixture(scope="session")
