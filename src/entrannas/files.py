@@ -89,6 +89,22 @@ def read_whole(path: Path, most: int) -> bytes:
     return content
 
 
+def names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a folder that is to be written; none where it is not there yet.
+
+    Raises:
+        InputError: it is a file, or cannot be read.
+    """
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
+    except NotADirectoryError:
+        raise InputError(f"{folder} is a file: choose another --out") from None
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror}") from None
+
+
 def cache_file(name: str) -> Path | None:
     """Return where a file that can be made again is, in the user's cache; None for a user who has no home."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")

@@ -1,12 +1,14 @@
 """The Python file: it computes and classifies as the network that it was written from, and reads as by a person."""
 
 import ast
+import importlib.util
 import inspect
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from entrannas.architecture import PUBLISHED, CellGenotype, Connection, Genotype
 from entrannas.data import Normalisation, PixelRules
 from entrannas.data.pixels import FORMATS
 from entrannas.deploy import parts
-from entrannas.deploy.source import import_source, source_text, write_source
+from entrannas.deploy.source import source_text, write_source
 from entrannas.errors import InputError
 from entrannas.files import write_whole
 from entrannas.training import Description, TrainedNetwork, load
@@ -64,8 +66,17 @@ def _network(**given: Any) -> TrainedNetwork:
 def _both(trained: TrainedNetwork, path: Path, batch: int = 3) -> tuple[Tensor, Tensor]:
     """Return what the file answers to some pixels, and what it should."""
     images = torch.rand(batch, *trained.description.shape, generator=torch.Generator().manual_seed(1))
-    logits: Tensor = import_source(path).load()(images)
+    logits: Tensor = _imported(path).load()(images)
     return logits, trained(images)
+
+
+def _imported(path: Path) -> ModuleType:
+    """Import a file as whoever finds it does."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _ruff(*paths: Path) -> None:
@@ -162,7 +173,7 @@ def test_nodes_of_which_nothing_comes_are_left_out(tmp_path: Path) -> None:
 
 def test_it_learns(tmp_path: Path) -> None:
     write_source(_network(), tmp_path / "network.py")
-    network = import_source(tmp_path / "network.py").load()
+    network = _imported(tmp_path / "network.py").load()
     network.train()
     network(torch.rand(4, 3, 11, 10)).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -183,7 +194,7 @@ def test_a_class_that_is_named_like_code_is_harmless(tmp_path: Path) -> None:
     classes = '"]; import os', "')\nraise SystemExit", '"""\nraise SystemExit', "{__import__('os')}"
     trained = _network(classes=classes, pixels=PixelRules(background='"); raise SystemExit; ("'))
     write_source(trained, tmp_path / "network.py")
-    module = import_source(tmp_path / "network.py")
+    module = _imported(tmp_path / "network.py")
     assert classes == module.CLASSES
     assert trained.description.pixels.background == module.BACKGROUND
 
@@ -299,7 +310,7 @@ def test_pixels_come_as_to_the_network(
     rules = PixelRules(background="red", low=spread[0], high=spread[1])
     trained = _network(shape=(channels, 11, 10), pixels=rules)
     write_source(trained, tmp_path / "network.py")
-    module = import_source(tmp_path / "network.py")
+    module = _imported(tmp_path / "network.py")
     for path in _pictures(tmp_path / "pictures"):
         if spread[0] is None and path.stem in ("wide", "wider", "floats"):
             with pytest.raises(ValueError, match="more than 8 bits"):
@@ -319,7 +330,7 @@ def test_no_image_is_handed_to_another_program(tmp_path: Path) -> None:
     write_source(_network(), tmp_path / "network.py")
     Image.new("RGB", (10, 11)).save(tmp_path / "picture.png", "EPS")
     with pytest.raises(ValueError, match="Pillow does not decode EPS itself"):
-        import_source(tmp_path / "network.py").preprocess(tmp_path / "picture.png")
+        _imported(tmp_path / "network.py").preprocess(tmp_path / "picture.png")
     text = inspect.getsource(parts.preprocess)
     assert {name for name in Image.OPEN if f'"{name}"' in text} == Image.OPEN.keys() - set(FORMATS)
 
@@ -327,7 +338,7 @@ def test_no_image_is_handed_to_another_program(tmp_path: Path) -> None:
 def test_it_classifies_as_the_network(photos_run: Path, tmp_path: Path) -> None:
     trained = load(photos_run, "cpu")
     write_source(trained, tmp_path / "network.py")
-    module = import_source(tmp_path / "network.py")
+    module = _imported(tmp_path / "network.py")
     for path in _pictures(tmp_path / "pictures"):
         if path.stem not in ("wide", "wider", "floats"):
             (wanted,) = trained.predict(path, topk=2)

@@ -19,7 +19,7 @@ from entrannas.deploy.hub import push, write_hub
 from entrannas.deploy.int8 import to_int8
 from entrannas.deploy.onnx_file import check_installed, computed_by_onnx, to_onnx
 from entrannas.deploy.program import about, computed_by, computed_by_program, saved, trace
-from entrannas.deploy.source import BESIDE, check_place, import_source, write_source
+from entrannas.deploy.source import BESIDE, check_place, source_module, write_source
 from entrannas.errors import InputError
 from entrannas.files import write_whole
 from entrannas.runs import Events, Listener, Result, Run
@@ -188,7 +188,9 @@ def _made(trained: TrainedNetwork, run: Run, to: Format, takes: Takes) -> tuple[
     """Return what writes a network in a format to a path, and what loads again what was written there."""
     match to:
         case "python":
-            return partial(write_source, trained), lambda path: computed_by(import_source(path).load())
+            return partial(write_source, trained), lambda path: computed_by(
+                source_module(trained.description, path).load()
+            )
         case "hub":
             return partial(write_hub, trained, run=run), lambda path: computed_by(TrainedNetwork.from_pretrained(path))
     program, told = trace(trained, takes), about(trained.description, takes)

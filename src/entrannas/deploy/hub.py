@@ -12,15 +12,13 @@ from pydantic import ConfigDict
 
 from entrannas.architecture import save_pictures
 from entrannas.data import reason
-from entrannas.deploy.notes import digest, notes_in
+from entrannas.deploy.notes import notes_in
 from entrannas.errors import InputError
-from entrannas.files import read_whole, unwritable, write_whole
-from entrannas.runs import RESULT, Record, Run, shown
+from entrannas.files import names_in, unwritable, write_whole
+from entrannas.runs import RESULT, Record, Run, file_digest, shown
 from entrannas.training import CONFIG, MODEL, Description, TrainConfig, TrainedNetwork
 
 CARD = "README.md"
-
-_MOST = 2**24  # bytes of what is beside the weights
 
 _LEARNING = (
     "epochs",
@@ -120,14 +118,7 @@ def push(folder: Path, name: str) -> str:
 
 def _check_free(folder: Path) -> None:
     """Refuse a folder that holds anything but what an export wrote, or not as it wrote it."""
-    try:
-        names = set(os.listdir(folder))
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        raise InputError(f"{folder} is a file: choose another folder") from None
-    except OSError as error:
-        raise InputError(f"cannot read {folder}: {error.strerror}") from None
+    names = names_in(folder)
     if names and not _is_as_written(folder, names):
         raise InputError(f"{folder} holds something else than an export, or was changed since: choose another folder")
 
@@ -139,13 +130,13 @@ def _is_as_written(folder: Path, names: set[str]) -> bool:
         return False
     try:
         return noted == _digests(folder)
-    except InputError:  # one is no file, or larger than any of an export
+    except InputError:  # one is no file
         return False
 
 
 def _digests(folder: Path) -> dict[str, str]:
     """Return the digests of all files but the weights, which note them."""
-    return {path.name: digest(read_whole(path, _MOST)) for path in sorted(folder.iterdir()) if path.name != MODEL}
+    return {path.name: file_digest(path) or "" for path in sorted(folder.iterdir()) if path.name != MODEL}
 
 
 def _card(description: Description, config: TrainConfig, accuracy: float) -> str:

@@ -1,14 +1,8 @@
 """Notes in a file of weights, by which an export knows again what it wrote, and whether it is still as it was."""
 
-import hashlib
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-
-
-def digest(content: bytes) -> str:
-    """Return the digest by which the content of a file is noted."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def notes_in(path: Path) -> dict[str, str]:

@@ -22,9 +22,10 @@ from torch import Tensor
 from entrannas.architecture import Genotype
 from entrannas.deploy import parts
 from entrannas.deploy.classes import WIDTH, needed, network_classes
-from entrannas.deploy.notes import digest, notes_in
+from entrannas.deploy.notes import notes_in
 from entrannas.errors import InputError
-from entrannas.files import read_whole, write_whole
+from entrannas.files import write_whole
+from entrannas.runs import digest_of, file_digest
 from entrannas.training import Description, TrainedNetwork
 
 BESIDE = "weights.safetensors"
@@ -33,7 +34,6 @@ BESIDE = "weights.safetensors"
 _NOTED, _DIGESTS = "beside", "digests"
 """The notes in it: the name of the Python file, and the digests that this may have."""
 
-_MOST = 2**26  # bytes of a Python file
 _INDENT = "    "
 _IMPORTED = {"PIL", "safetensors", "torch"}
 
@@ -73,10 +73,10 @@ def write_source(trained: TrainedNetwork, path: Path) -> None:
     check_place(path)
     text = source_text(trained.description, path.stem)
     with torch.device("meta"):  # names and shapes are all that is wanted
-        written = _executed(text, path).Network().state_dict()
+        written = source_module(trained.description, path).Network().state_dict()
     tensors = dict(zip(written, _tensors(trained), strict=True))  # both are in the order in which the layers stand
     assert all(tensor.shape == written[name].shape for name, tensor in tensors.items())
-    digests = [digest(content) for content in (_content(path), text.encode()) if content is not None]
+    digests = filter(None, (file_digest(path), digest_of(text.encode())))
     notes = {"format": "pt", _NOTED: path.name, _DIGESTS: " ".join(digests)}
     write_whole(path.with_name(BESIDE), save(tensors, notes))
     write_whole(path, text.encode())
@@ -98,29 +98,21 @@ def check_place(path: Path) -> None:
     if weights.exists() and notes.get(_NOTED) != path.name:
         owner = notes.get(_NOTED, "something else")
         raise InputError(f"{weights} is of {owner}: choose another folder for {path.name}")
-    content = _content(path)
-    if content is not None and digest(content) not in notes.get(_DIGESTS, "").split():
+    there = file_digest(path)
+    if there is not None and there not in notes.get(_DIGESTS, "").split():
         raise InputError(f"{path} was not written by an export, or was changed since: choose another name")
 
 
-def import_source(path: Path) -> ModuleType:
-    """Import a file that `write_source` wrote, as a module of its own, which no other import finds."""
-    return _executed(path.read_text("utf-8"), path)
+def source_module(description: Description, path: Path) -> ModuleType:
+    """Return what importing the file at a path would give, with the weights beside it.
 
-
-def _executed(text: str, path: Path) -> ModuleType:
-    """Execute a module's text; the ordinary import would leave a `__pycache__` beside the file."""
+    The text is made anew from the description, in which names are literals and operations are those of a table. No file
+    is executed, whoever wrote it.
+    """
     module = ModuleType(f"_{path.stem}")
     module.__file__ = str(path)
-    exec(compile(text, path, "exec"), vars(module))
+    exec(compile(source_text(description, path.stem), path, "exec"), vars(module))
     return module
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return read_whole(path, _MOST)
-    except FileNotFoundError:
-        return None
 
 
 def _tensors(trained: TrainedNetwork) -> Iterator[Tensor]:

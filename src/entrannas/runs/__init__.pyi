@@ -46,7 +46,7 @@ from .events import (
     TrialEnded,
 )
 from .genotypes import load_genotype
-from .records import Epoch, Record
+from .records import Epoch, Record, digest_of, file_digest
 from .run import CHECKPOINT, GENOTYPE, RESULT, Run
 from .task import Result, Task
 
@@ -88,6 +88,8 @@ __all__ = [
     "TrialEnded",
     "Weight",
     "Weights",
+    "digest_of",
+    "file_digest",
     "load_genotype",
     "load_module_state",
     "load_optimizer_state",

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from entrannas.architecture import Genotype, load_genotype
 from entrannas.data import DataSummary
 from entrannas.errors import InputError
-from entrannas.files import read_whole, to_json, write_whole
+from entrannas.files import names_in, read_whole, to_json, write_whole
 from entrannas.runs.claim import LOCK, Claim
 from entrannas.runs.configuration import Configuration
 from entrannas.runs.records import About, Change, Epoch, Record, damaged, digest_of, file_digest, parse
@@ -127,14 +127,7 @@ class Run:
         Raises:
             InputError: it does, or is no directory.
         """
-        try:
-            names = {name for name in os.listdir(self.path) if name != LOCK and not _PART.fullmatch(name)}
-        except FileNotFoundError:
-            return
-        except NotADirectoryError:
-            raise InputError(f"{self.path} is a file: choose another --out") from None
-        except OSError as error:
-            raise InputError(f"cannot read {self.path}: {error.strerror}") from None
+        names = {name for name in names_in(self.path) if name != LOCK and not _PART.fullmatch(name)}
         if names and not self._stopped_early(names):
             what = "holds another run" if CONFIG in names else "is not empty"
             raise InputError(f"{self.path} {what}: choose another --out, or go on with a run by --resume")
