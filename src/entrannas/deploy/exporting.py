@@ -155,14 +155,11 @@ def _place(run: Path, out: str | Path | None, to: Format) -> Path:
 def _test_images(origin: Origin, say: Callable[[str], None], int8: bool, check: int) -> Images:
     """Load as many as are wanted, all if 8 bits are to be judged by them."""
     try:
-        images = load_test_images(*origin, say, None if int8 else check)
-        if not len(images):
-            raise InputError(f"{origin[0].data}: no test image can be read")
+        return load_test_images(*origin, say, None if int8 else check)
     except InputError as error:
         if int8:
             raise
         raise InputError(f"{error}; --check 0 exports without a look at test images") from None
-    return images
 
 
 def _pushed(path: Path, name: str) -> str:
