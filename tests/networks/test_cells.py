@@ -7,7 +7,7 @@ from torch import nn
 
 from entrannas.architecture.genotype import load_genotype
 from entrannas.architecture.spaces import SPACES, SearchSpace
-from entrannas.networks.cells import Cell, EngineCell, PartialEngineCell, SearchCell, TransitCell
+from entrannas.networks.cells import Cell, PartialCell, SearchCell
 from entrannas.searching.derivation import nonzero, strongest
 from entrannas.searching.relaxation import edge_softmax, normalised_edge_softmax, thresholded_node_softmax
 
@@ -22,9 +22,9 @@ def _inputs() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(2, 6, 8, 8), torch.randn(2, 8, 8, 8)
 
 
-def _cell(role: type[SearchCell], kind: str = "normal", share: bool = True) -> SearchCell:
+def _cell(kind: str = "normal", share: bool = True) -> SearchCell:
     torch.manual_seed(0)
-    return role(DARTS, kind, (6, 8), CHANNELS, False, share)
+    return SearchCell(DARTS, kind, (6, 8), CHANNELS, False, share)
 
 
 def _count(cell: SearchCell, *arguments: object) -> Counter[str]:
@@ -39,7 +39,7 @@ def _count(cell: SearchCell, *arguments: object) -> Counter[str]:
 @pytest.mark.parametrize(("share", "evaluations"), [(True, 35), (False, 98)])
 @pytest.mark.parametrize("kind", ["normal", "reduction"])
 def test_feature_sharing_computes_each_operation_once_a_source_node(share: bool, evaluations: int, kind: str) -> None:
-    counts = _count(_cell(EngineCell, kind, share), torch.full((14, 8), 1 / 8))
+    counts = _count(_cell(kind, share), torch.full((14, 8), 1 / 8))
     assert counts.total() == len(counts) == evaluations
 
 
@@ -47,10 +47,10 @@ def test_feature_sharing_computes_each_operation_once_a_source_node(share: bool,
 @given(alphas())
 def test_transit_cell_evaluates_what_is_derived_only(alpha: torch.Tensor) -> None:
     genotype = strongest(edge_softmax(alpha, None, 1.0, DARTS), DARTS)
-    shared = _count(_cell(TransitCell), genotype)
+    shared = _count(_cell(), genotype)
     assert set(shared) == {f"{c.input}_{c.operation}" for _, node in genotype.by_node() for c in node}
     assert shared.total() == len(shared) <= 8
-    assert _count(_cell(TransitCell, share=False), genotype).total() == 8
+    assert _count(_cell(share=False), genotype).total() == 8
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -64,13 +64,13 @@ def test_engine_cell_with_weights_of_one_is_the_transit_cell(kind: str, share: b
     for j, node in genotype.by_node():
         for c in node:
             p[DARTS.edges.index((c.input, j)), DARTS.operations.index(c.operation)] = 1
-    engine, transit = _cell(EngineCell, kind, share), _cell(TransitCell, kind, share)
-    torch.testing.assert_close(engine(*_inputs(), p), transit(*_inputs(), genotype))
+    cell = _cell(kind, share)
+    torch.testing.assert_close(cell(*_inputs(), p), cell(*_inputs(), genotype))
 
 
 def test_engine_cell_is_the_weighted_sum() -> None:
     """`x_j = sum p[i,j,k] o_k(x_i)`, written out for the first two intermediate nodes."""
-    cell = _cell(EngineCell)
+    cell = _cell()
     p = edge_softmax(torch.randn(14, 8), None, 1.0, DARTS)
     x = cell.inputs(*_inputs())
     for j in (2, 3):
@@ -96,7 +96,7 @@ def test_the_derived_cell_is_the_engine_cells_live_graph(
     """The sum over all candidates, weights of zero included, written out; and the cell with the dead ones removed."""
     space, p = drawn[-1], thresholded_node_softmax(*drawn)
     torch.manual_seed(0)
-    cell = EngineCell(space, kind, (6, 8), CHANNELS, False, share)
+    cell = SearchCell(space, kind, (6, 8), CHANNELS, False, share)
     x = cell.inputs(*_inputs())
     for j, edges in space.incoming():
         terms = [
@@ -119,7 +119,7 @@ def test_the_derived_cell_is_the_engine_cells_live_graph(
 def test_partial_engine_cell_is_pc_darts_edge_by_edge(kind: str) -> None:
     """As the public code has it: on each edge a quarter of the channels is mixed, the rest passes, all are shuffled."""
     torch.manual_seed(0)
-    cell = PartialEngineCell(DARTS, kind, (6, 8), 8, False, False, 4)
+    cell = PartialCell(DARTS, kind, (6, 8), 8, False, False, 4)
     beta = torch.randn(14)
     p = normalised_edge_softmax(torch.randn(14, 8), beta, 1.0, DARTS)
     shares = torch.cat([beta[edges].softmax(dim=0) for _, edges in DARTS.incoming()])
@@ -143,7 +143,7 @@ def test_partial_engine_cell_is_pc_darts_edge_by_edge(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "channels"), [("normal", 2), ("normal", 3), ("reduction", 4), ("reduction", 6)])
 def test_partial_engine_cell_takes_any_channels_and_odd_maps(kind: str, channels: int) -> None:
-    cell = PartialEngineCell(DARTS, kind, (6, 8), channels, False, False, 4)
+    cell = PartialCell(DARTS, kind, (6, 8), channels, False, False, 4)
     images = (x[..., :7, :7] for x in _inputs())
     side = 4 if kind == "reduction" else 7
     assert cell(*images, torch.full((14, 8), 1 / 8)).shape == (2, 4 * channels, side, side)
@@ -153,13 +153,13 @@ def test_partial_engine_cell_takes_any_channels_and_odd_maps(kind: str, channels
 def test_engine_cell_without_a_connection_is_zero_in_its_size(kind: str) -> None:
     p = torch.zeros(14, 8)
     p[4, 3] = 1  # all that lives is the edge from the first intermediate node to the second, and it brings nothing
-    output = _cell(EngineCell, kind)(*(x[..., :7, :7] for x in _inputs()), p)
+    output = _cell(kind)(*(x[..., :7, :7] for x in _inputs()), p)
     assert output.shape[-1] == (4 if kind == "reduction" else 7) and not output.any()
 
 
 def test_transit_cell_leaves_other_weights_without_gradient() -> None:
     genotype = strongest(edge_softmax(torch.randn(14, 8), None, 1.0, DARTS), DARTS)
-    cell = _cell(TransitCell)
+    cell = _cell()
     cell(*_inputs(), genotype).sum().backward()
     kept = {f"{c.input}_{c.operation}" for _, node in genotype.by_node() for c in node}
     for name, operation in cell.operations.items():
@@ -170,7 +170,7 @@ def test_transit_cell_leaves_other_weights_without_gradient() -> None:
 def test_transit_cell_equals_the_cell_of_the_target_network() -> None:
     """Given the same weights, what the search trains is what the derived network computes."""
     genotype = load_genotype("darts-v2").normal  # has no pooling, which the search alone normalises
-    transit = _cell(TransitCell, share=False)
+    transit = _cell(share=False)
     target = Cell(genotype, "normal", (6, 8), CHANNELS, False)
     places = iter(target.operations)
     pairs: list[tuple[nn.Module, nn.Module]] = [(target.inputs, transit.inputs)]

@@ -16,7 +16,7 @@ def test_search_defaults_are_the_protocol() -> None:
     assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 50_000, 0)) == pytest.approx(
         (0.1, 0.001, 6e-4)
     )
-    assert config.engines == (5, 7)
+    assert (config.engines, config.move_every) == (tuple(range(8)), 1)
     at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
     assert at_64.weights_lr == pytest.approx(0.025)
 
@@ -47,6 +47,7 @@ def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> 
         ({"engines": "200"}, r"engines\[0\]: 200 is not from 0 to 199"),
         ({"engines": ["a", 1]}, r"engines\[0\]: 'a' is no whole number"),
         ({"method": "random", "data": 5}, "data: 5 is no text: .* quotes"),
+        ({"method": "pc-darts", "move_every": 1}, "move_every: method pc-darts has Engine-cells of partial channels"),
         ({"tau": [1, 0]}, r"tau\[1\]: 0.0 is not from 0.001 to 1000"),
         ({"tau": [0.1, 1]}, "tau: 0.1 to 1 rises: give START first"),
         ({"tau": [1]}, r"tau\[1\]: it is missing"),

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Callable
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import Connection
 from entrannas.architecture.spaces import SPACES, SearchSpace, search_space
-from entrannas.searching.derivation import nonzero
+from entrannas.searching.derivation import nonzero, strongest
 from entrannas.searching.relaxation import (
+    closed,
     edge_softmax,
     entropy,
     gumbel_one_hot,
@@ -139,3 +141,16 @@ def test_entropy_is_that_of_a_fair_choice_and_of_none() -> None:
     p[:2] = 1 / 14
     p[3, 2] = 1
     torch.testing.assert_close(entropy(p, space), torch.tensor([math.log(14), 0.0]))
+
+
+@given(alphas(), st.floats(0, 1))
+def test_closing_goes_from_the_relaxation_to_what_is_derived(alpha: Tensor, done: float) -> None:
+    p = edge_softmax(alpha, None, 1.0, DARTS)
+    cell = strongest(p, DARTS)
+    kept = {(c.input, j, c.operation) for j, node in cell.by_node() for c in node}
+    for (i, j), row, closer in zip(DARTS.edges, p, closed(p, cell, done, DARTS), strict=True):
+        for k, name in enumerate(DARTS.operations):
+            goal = 1.0 if (i, j, name) in kept else 0.0
+            assert closer[k].item() == pytest.approx((1 - done) * row[k].item() + done * goal, abs=1e-12)
+    assert closed(p, cell, 1.0, DARTS).sum() == 8
+    assert closed(p, cell, 0.0, DARTS) is p

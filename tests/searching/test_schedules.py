@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from entrannas.architecture.spaces import SPACES
 from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.schedules import alpha_epochs, alpha_rate, target_connections
+from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections
 
 SPACE = SPACES["darts"].without_none()
 EVERYTHING = 14 * 7 / 4
@@ -43,7 +43,8 @@ def test_defaults_on_cifar10_are_the_published_ones(
 
 def test_a_space_may_change_a_method_s_defaults() -> None:
     config = SearchConfig.resolve({"data": "cifar10", "space": "nasbench201"})
-    assert (config.nodes, config.warmup_epochs, config.settling_epochs, config.engines) == (3, 13, 12, (7,))
+    assert (config.nodes, config.warmup_epochs, config.settling_epochs) == (3, 13, 12)
+    assert (config.engines, config.move_every) == ((7,), 0)
     assert alpha_rate(config, 50_000, 0) == pytest.approx(6e-4 * 37 / 25)
 
 
@@ -57,3 +58,12 @@ def test_the_default_schedule_leaves_alpha_an_epoch(epochs: int) -> None:
 def test_no_target_is_none_at_any_time() -> None:
     config = SearchConfig.resolve({"method": "entrannas-dst", "target_connections": 0, "epochs": 20})
     assert {target_connections(config, epoch, SPACE) for epoch in range(20)} == {0.0}
+
+
+@given(st.integers(1, 60), st.integers(0, 60))
+def test_closing_ends_at_what_is_derived(epochs: int, closing_epochs: int) -> None:
+    config = SearchConfig.resolve({"epochs": epochs, "closing_epochs": closing_epochs})
+    done = [closing(config, epoch) for epoch in range(epochs)]
+    assert done == sorted(done) and all(0 <= value <= 1 for value in done)
+    assert done[-1] == (1 if closing_epochs else 0)
+    assert sum(value > 0 for value in done) == min(epochs, closing_epochs)

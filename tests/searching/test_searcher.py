@@ -185,7 +185,7 @@ def test_steps_draw_an_operation_as_often_as_it_is_likely_and_the_derivation_dra
     searcher.report()
     assert torch.equal(torch.get_rng_state(), state)
     with torch.no_grad():
-        drawn = torch.stack([searcher.weights_of_step()["normal"] for _ in range(2000)]).mean(dim=0)
+        drawn = torch.stack([searcher.drawn()["normal"] for _ in range(2000)]).mean(dim=0)
     torch.testing.assert_close(drawn, alpha.softmax(dim=1), atol=0.05, rtol=0)
 
 
@@ -230,6 +230,7 @@ def test_what_is_dead_is_neither_computed_nor_lost() -> None:
 
 def test_cells_before_the_first_engine_have_no_graph_in_the_alpha_step() -> None:
     searcher = _searcher(cells=8)
+    searcher.engines = last_of_each_kind(searcher.supernet.kinds)
     wants = {}
     for index, cell in enumerate(searcher.supernet.cells):
         cell.register_forward_hook(lambda _m, _i, output, index=index: wants.update({index: output.requires_grad}))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
@@ -16,7 +15,7 @@ from entrannas.errors import InputError
 from entrannas.networks import SuperNet
 from entrannas.runs import CHECKPOINT, Run, take_up
 from entrannas.runtime import Device, start
-from entrannas.searching import METHODS, SearchConfig, SearchEpoch, Searcher, build_searcher, temperature
+from entrannas.searching import METHODS, SearchConfig, SearchEpoch, Searcher, build_searcher, closing, temperature
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -69,14 +68,8 @@ class Searched:
         data = load_training_data(own, fabric.device, run.seen(), run.data())
         searcher = build_searcher(fabric, config, data)
         take_up(searcher, run.load_checkpoint()[1], run.path / CHECKPOINT)
-        searcher.tau = temperature(config, config.epochs - 1)
+        searcher.tau, searcher.closing = temperature(config, config.epochs - 1), closing(config, config.epochs - 1)
         return cls(fabric, config, data, searcher)
-
-    def transit_net(self) -> SuperNet:
-        """Return the super-net with a Transit-cell in the place of each Engine-cell, and with the same weights."""
-        supernet = SuperNet(replace(self.searcher.supernet.config, engines=()))
-        supernet.load_state_dict(self.searcher.supernet.state_dict())
-        return supernet.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
     def estimate_statistics(self, network: nn.Module, batches: Iterable[Batch]) -> None:
         """Set batch norm's statistics to the averages over the batches; one of a single image has none."""
@@ -85,13 +78,13 @@ class Searched:
 
 
 class Fixed(nn.Module):
-    """A super-net with its connection weights and its genotype: a map from images to logits."""
+    """A super-net with its connection weights, its genotype and its Engine-cells: a map from images to logits."""
 
-    def __init__(self, supernet: SuperNet, p: dict[str, Tensor], genotype: Genotype) -> None:
+    def __init__(self, supernet: SuperNet, p: dict[str, Tensor], genotype: Genotype, engines: tuple[int, ...]) -> None:
         super().__init__()
-        self.supernet, self.p, self.genotype = supernet, p, genotype
+        self.supernet, self.p, self.genotype, self.engines = supernet, p, genotype, engines
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [batch, num_classes] from [batch, channels, height, width]."""
-        logits: Tensor = self.supernet(images, self.p, self.genotype)
+        logits: Tensor = self.supernet(images, self.p, self.genotype, engines=self.engines)
         return logits

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from entrannas.data import load_test_images, ordered_batches, plain_batches
 from entrannas.files import to_json, write_whole
 from entrannas.runs import Events, Listener, Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory
-from entrannas.searching import SearchEpoch, halves
+from entrannas.searching import SearchEpoch, halves, in_turn
 
 _BATCH = 250
 _FOR_STATISTICS = 5000
@@ -52,9 +53,10 @@ def consistency(
 ) -> Consistency:
     """Measure a finished search, and leave `consistency.json`, `.svg` and `.png` in its directory.
 
-    The derived network is the stack of the super-net with a Transit-cell in the place of each Engine-cell, and with the
-    same weights. Batch norm statistics of both are re-estimated on the same training images. The super-net of a method
-    that draws its weights in each step is measured with those of the relaxation, which the derivation goes by.
+    The derived network is the super-net in which all cells are Transit-cells. The accuracy of a super-net whose
+    Engine-cells move is the mean over places in which each cell is one. Batch norm statistics of each are re-estimated
+    on the same training images. The super-net of a method that draws its weights in each step is measured with those
+    of the relaxation, which the derivation goes by.
 
     Args:
         run: the directory that `search` left.
@@ -75,24 +77,27 @@ def consistency(
     images = opened.data.images
     say = Events(listeners).tell
     held_out = load_test_images(wanted, searched.data(), searched.seen(), opened.fabric.device, say)
-    with torch.no_grad():
-        p = opened.searcher.relax()
     genotype = opened.searcher.derive()
+    with torch.no_grad():
+        p = opened.searcher.closed(opened.searcher.relax(), genotype)
 
+    supernet = opened.searcher.supernet
+    places = in_turn(supernet.kinds, config.engines) if config.move_every else [config.engines]
     accuracies = []
     indices = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
-    for supernet in (opened.searcher.supernet, opened.transit_net()):
-        network = Fixed(supernet, p, genotype)
+    for engines in (*places, ()):
+        network = Fixed(supernet, p, genotype, engines)
         for_statistics = plain_batches(images, indices, _BATCH, opened.data.normalisation)
         for_accuracy = ordered_batches(held_out, _BATCH, opened.data.normalisation)
         with enough_memory(_BATCH, MEASURE_WITH_LESS):
             opened.estimate_statistics(network, for_statistics)
             accuracies.append(accuracy(opened.fabric, network, for_accuracy))
+    supernet_accuracy, derived_accuracy = fmean(accuracies[:-1]), accuracies[-1]
     result = Consistency(
         run=searched.path,
-        supernet_accuracy=accuracies[0],
-        derived_accuracy=accuracies[1],
-        gap=accuracies[0] - accuracies[1],
+        supernet_accuracy=supernet_accuracy,
+        derived_accuracy=derived_accuracy,
+        gap=supernet_accuracy - derived_accuracy,
         dropped_mass=dropped_mass(p, genotype, opened.searcher.space),
         changes=tuple(line.changes for line in searched.metrics(SearchEpoch)),
     )

@@ -73,10 +73,9 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     weights_half, alpha_half = halves(images.labels, config.seed)
     for_statistics = list(plain_batches(images, weights_half[:_FOR_STATISTICS], _BATCH, normalisation))
     for_accuracy = list(plain_batches(images, alpha_half[:_FOR_ACCURACY], _BATCH, normalisation))
-    supernet = opened.transit_net()
     measured = []
     for genotype in genotypes:
-        network = Fixed(supernet, {}, genotype)
+        network = Fixed(opened.searcher.supernet, {}, genotype, engines=())
         with enough_memory(_BATCH, MEASURE_WITH_LESS):
             opened.estimate_statistics(network, for_statistics)
             measured.append(accuracy(opened.fabric, network, for_accuracy))

@@ -1,4 +1,4 @@
-"""Cells: the Engine-cell and the Transit-cell of a super-net, and the plain cell of a target network.
+"""Cells: those of a super-net, each an Engine-cell or a Transit-cell, and the plain cell of a target network.
 
 A cell is a graph of nodes; `x[i]` is node i's feature map, [batch, channels, height, width]. Nodes 0 and 1 are
 the outputs of the two cells before, brought to the cell's channels; NAS-Bench-201's cells have the nearer one alone.
@@ -53,8 +53,23 @@ def _inputs(skeleton: Skeleton, before: tuple[int, int], channels: int, reduced:
     return Input(before, channels, searching)
 
 
+Live = tuple[tuple[bool, ...], ...]
+"""Which of the weights p, [edges, K], are above zero."""
+
+
+def live_weights(p: Tensor) -> Live:
+    """Read it from p; waits for the device."""
+    return tuple(map(tuple, (p > 0).tolist()))
+
+
+@functools.lru_cache(maxsize=1000)
+def _index(indices: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return indices as a tensor; those on the device already need not be sent in every step."""
+    return torch.tensor(indices, device=device)
+
+
 class SearchCell(nn.Module):
-    """What Engine-cells and Transit-cells have in common: they own every candidate operation of the space.
+    """A cell of a super-net. Engine-cell and Transit-cell are roles: it owns every candidate operation, and has either.
 
     With feature sharing, a candidate belongs to its source node: `o_k(x_i)` has one set of weights and is computed
     once, whichever nodes it goes to. Without, it belongs to an edge, as in DARTS.
@@ -92,35 +107,40 @@ class SearchCell(nn.Module):
         """Name the candidate `operation` on the edge (i, j)."""
         return f"{i}_{operation}" if self.share_features else f"{i}_{j}_{operation}"
 
+    def forward(
+        self, farther: Tensor, nearer: Tensor, architecture: CellGenotype | Tensor, live: Live | None = None
+    ) -> Tensor:
+        """Compute as a Transit-cell of a genotype, or as an Engine-cell of weights p, [edges, K].
 
-Live = tuple[tuple[bool, ...], ...]
-"""Which of the weights p, [edges, K], are above zero."""
-
-
-def live_weights(p: Tensor) -> Live:
-    """Read it from p; waits for the device."""
-    return tuple(map(tuple, (p > 0).tolist()))
-
-
-@functools.lru_cache(maxsize=1000)
-def _index(indices: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return indices as a tensor; those on the device already need not be sent in every step."""
-    return torch.tensor(indices, device=device)
-
-
-class EngineCell(SearchCell):
-    """Holds all candidates, weighted: where the architecture variables learn."""
-
-    def forward(self, farther: Tensor, nearer: Tensor, p: Tensor, live: Live | None = None) -> Tensor:
-        """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K].
-
-        A connection of weight zero adds nothing and gets no gradient; a candidate without another is not computed.
-        Which weights are zero is read from p, unless it is known already.
+        Which of p are above zero is read from them, unless it is known already.
         """
         x = self.inputs(farther, nearer)
+        if isinstance(architecture, CellGenotype):
+            return self.transit(x, architecture)
+        return self.engine(x, architecture, live or live_weights(architecture))
+
+    def transit(self, x: list[Tensor], genotype: CellGenotype) -> Tensor:
+        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network.
+
+        Only the cell derived so far is computed. x holds the input nodes and gets the others.
+        """
+        computed: dict[str, Tensor] = {}
+        for j, connections in genotype.by_node():
+            keys = [(c.input, self.key(c.input, j, c.operation)) for c in connections]
+            for i, key in keys:
+                if key not in computed:
+                    computed[key] = self.operations[key](x[i])
+            x.append(_sum([computed[key] for _, key in keys], x[0]))
+        return torch.cat([x[node] for node in genotype.output], dim=1)
+
+    def engine(self, x: list[Tensor], p: Tensor, live: Live) -> Tensor:
+        """`x_j = sum_{i<j} sum_k p[i,j,k] o_k(x_i)`, with p (qhat, in DST) [edges, K]: where alpha learns.
+
+        A connection of weight zero adds nothing and gets no gradient; a candidate without another is not computed.
+        x holds the input nodes and gets the others.
+        """
         nothing = x[0][..., :: self.strides[0], :: self.strides[0]]
         arrived: dict[int, list[Tensor]] = {j: [] for j, _ in self.space.incoming()}
-        live = live or live_weights(p)
         for i in self.strides:
             if i in arrived:
                 x.append(self.arriving(arrived[i], nothing))
@@ -148,8 +168,8 @@ class EngineCell(SearchCell):
         return [k for k, operation in enumerate(self.space.operations) if row[k] and operation != NONE]
 
 
-class PartialEngineCell(EngineCell):
-    """An Engine-cell in which a part of the channels goes through the candidates, and the others pass by them.
+class PartialCell(SearchCell):
+    """An Engine-cell always, in which a part of the channels goes through the candidates, and the others pass by them.
 
     PC-DARTS (Xu et al., ICLR 2020, Eq. 2), with the channel shuffle of its public code.
     """
@@ -175,22 +195,6 @@ def _shuffle(x: Tensor) -> Tensor:
     batch, channels, height, width = x.shape
     groups = gcd(4, channels)
     return x.reshape(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
-
-
-class TransitCell(SearchCell):
-    """Computes only the cell derived so far."""
-
-    def forward(self, farther: Tensor, nearer: Tensor, genotype: CellGenotype) -> Tensor:
-        """`x_j = sum_{(i,k) in S_j} o_k(x_i)`: no weight on a connection, as in the target network."""
-        x = self.inputs(farther, nearer)
-        computed: dict[str, Tensor] = {}
-        for j, connections in genotype.by_node():
-            keys = [(c.input, self.key(c.input, j, c.operation)) for c in connections]
-            for i, key in keys:
-                if key not in computed:
-                    computed[key] = self.operations[key](x[i])
-            x.append(_sum([computed[key] for _, key in keys], x[0]))
-        return torch.cat([x[node] for node in genotype.output], dim=1)
 
 
 class Cell(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from entrannas.architecture import Genotype, SearchSpace, cell_channels
-from entrannas.networks.cells import EngineCell, Live, PartialEngineCell, TransitCell
+from entrannas.networks.cells import Live, PartialCell, SearchCell
 from entrannas.networks.size import Size
 from entrannas.networks.stack import build_head, build_stem
 
@@ -17,7 +17,7 @@ class SuperNetConfig:
     Attributes:
         space: the space that is searched.
         size: how large the stack is.
-        engines: the indices of its Engine-cells; all others are Transit-cells.
+        engines: the indices of the cells that may be Engine-cells; all others are Transit-cells always.
         share_features: whether an operation is computed once a source node, or once an edge.
         partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
     """
@@ -44,17 +44,22 @@ class SuperNet(nn.Module):
         before, reduced = self.stem.out_channels, self.stem.reduced
         self.cells = nn.ModuleList()
         self.kinds = space.skeleton.cell_kinds(size.cells)
-        engine = PartialEngineCell if config.partial > 1 else EngineCell
         for index, (kind, width) in enumerate(zip(self.kinds, cell_channels(size.cells, size.channels), strict=True)):
-            role, fraction = (engine, config.partial) if index in config.engines else (TransitCell, 1)
-            cell = role(space, kind, before, width, reduced, config.share_features, fraction)
+            partial = config.partial if index in config.engines else 1
+            build = PartialCell if partial > 1 else SearchCell
+            cell = build(space, kind, before, width, reduced, config.share_features, partial)
             self.cells.append(cell)
             before, reduced = (before[1], cell.out_channels), kind == "reduction"
         self.head = build_head(before[1], space.skeleton, affine=False)
         self.classifier = nn.Linear(before[1], size.num_classes)
 
     def forward(
-        self, images: Tensor, p: dict[str, Tensor], genotype: Genotype, live: dict[str, Live] | None = None
+        self,
+        images: Tensor,
+        p: dict[str, Tensor],
+        genotype: Genotype,
+        live: dict[str, Live] | None = None,
+        engines: tuple[int, ...] | None = None,
     ) -> Tensor:
         """Return logits [batch, num_classes].
 
@@ -63,11 +68,12 @@ class SuperNet(nn.Module):
             p: the weights of the candidate connections by kind of cell, [edges, K] each; for the Engine-cells.
             genotype: derived from p; for the Transit-cells.
             live: which of p are above zero, where that is known; else the Engine-cells read it from p.
+            engines: which cells are the Engine-cells now; by default all that may be.
         """
         farther, nearer = self.stem(images)
-        for kind, cell in zip(self.kinds, self.cells, strict=True):
-            engine = isinstance(cell, EngineCell)
-            chosen = (p[kind], live and live[kind]) if engine else (genotype.cells[kind],)
-            farther, nearer = nearer, cell(farther, nearer, *chosen)
+        engines = self.config.engines if engines is None else engines
+        for index, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
+            architecture = (p[kind], live and live[kind]) if index in engines else (genotype.cells[kind],)
+            farther, nearer = nearer, cell(farther, nearer, *architecture)
         logits: Tensor = self.classifier(self.head(nearer).mean(dim=(2, 3)))
         return logits

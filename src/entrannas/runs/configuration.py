@@ -39,7 +39,12 @@ class Follows:
 
 
 def setting(
-    group: str, default: Any, metavar: str | None = None, choices: str | None = None, flag: str | None = None
+    group: str,
+    default: Any,
+    metavar: str | None = None,
+    choices: str | None = None,
+    flag: str | None = None,
+    before: Any = None,
 ) -> Any:
     """Make a field.
 
@@ -49,10 +54,11 @@ def setting(
         metavar: what stands for its value in the help, where the type says too little.
         choices: the names that it may have, where a table holds them.
         flag: its name on the command line, if that is not its own.
+        before: what it was in runs from before it was there; None where there are none or the default is None.
     """
     follows = isinstance(default, Follows)
     told = default.told if follows else None if default is None else shown(default)
-    about = {"group": group, "told": told, "metavar": metavar, "choices": choices, "flag": flag}
+    about = {"group": group, "told": told, "metavar": metavar, "choices": choices, "flag": flag, "before": before}
     if follows:
         return Field(default_factory=default.value, json_schema_extra=about)
     return Field(default=default, json_schema_extra=about)
@@ -180,6 +186,16 @@ class Configuration(BaseModel):
                 if name in other.model_fields:
                     what = f"{name} is a setting of a {other.KIND}, not of a {cls.KIND}"
             raise InputError(_at(places, name) + what)
+
+    @classmethod
+    def before(cls) -> dict[str, Any]:
+        """Return the settings that older runs do not have, as they were then."""
+        settings = {}
+        for name, field in cls.model_fields.items():
+            assert isinstance(field.json_schema_extra, dict)
+            if field.default is None or field.json_schema_extra["before"] is not None:
+                settings[name] = field.json_schema_extra["before"]
+        return settings
 
     def preset_note(self) -> str | None:
         """Say in one line what the preset of a data set has set, if one has."""

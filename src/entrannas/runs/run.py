@@ -223,18 +223,18 @@ class Run:
     def config(self, kind: type[Settings]) -> Settings:
         """Return the run's settings.
 
-        None may be missing, since defaults are not the same for ever, but for those whose default is nothing.
+        None may be missing, since defaults are not the same for ever, but for those that older runs do not have.
 
         Raises:
             InputError: they are missing, damaged, or none of that kind.
         """
         path = self._needed(CONFIG)
         try:  # not by pydantic's parser, which takes no names of folders that are not UTF-8
-            stored = dict(json.loads(read_whole(path, _MOST)))
+            stored = kind.before() | dict(json.loads(read_whole(path, _MOST)))
         except (ValueError, TypeError, RecursionError):
             raise damaged(path, "it is no whole JSON") from None
-        for name, field in kind.model_fields.items():
-            if name not in stored and field.default is not None:
+        for name in kind.model_fields:
+            if name not in stored:
                 raise damaged(path, f"it lacks {name}")
         return kind.resolve(stored, dict.fromkeys(stored, str(path)))
 

@@ -97,7 +97,12 @@ class SearchConfig(Configuration):
         ),
         "5,7|all",
     )
-    """Which cells are Engine-cells, counted from 0."""
+    """Which cells may be Engine-cells, counted from 0."""
+    move_every: Annotated[int, Between(0, 10**9)] = setting(
+        LEARNING, _method(lambda method, _: method.move_every, lambda method: shown(method.move_every)), before=0
+    )
+    """Steps after which other cells, one of each kind, drawn from these, become the Engine-cells; 0 for all of them,
+    always."""
     tau: tuple[_Temperature, _Temperature] = setting(
         LEARNING, _method(lambda method, _: method.tau, lambda method: shown(method.tau)), "START END"
     )
@@ -118,6 +123,14 @@ class SearchConfig(Configuration):
         ),
     )
     """Epochs at the end in which alpha and beta stay as they are."""
+    closing_epochs: SomeEpochs = setting(
+        LEARNING,
+        _method(
+            lambda method, settings: int(method.closing * settings["epochs"]), lambda method: _part(method.closing)
+        ),
+        before=0,
+    )
+    """Epochs at the end in which the Engine-cells are brought to what is derived, step by step."""
     batch_size: BatchSize = setting(
         LEARNING,
         _method(
@@ -200,6 +213,16 @@ class SearchConfig(Configuration):
             where = ", ".join(str(index) for index, other in enumerate(kinds) if other == kind)
             raise ValueError(f"no Engine-cell among the {kind} cells ({where}): their alpha would never learn")
         return tuple(sorted(set(engines)))
+
+    @field_validator("move_every")
+    @classmethod
+    def _check_move(cls, steps: int, info: ValidationInfo) -> int:
+        method = info.data.get("method")
+        if steps and method and METHODS[method].partial > 1:
+            raise ValueError(
+                f"method {method} has Engine-cells of partial channels, which cannot be Transit-cells: leave it out"
+            )
+        return steps
 
     @field_validator("tau")
     @classmethod

@@ -15,8 +15,9 @@ from entrannas.networks import Size, target_cost
 from entrannas.runs import Configuration, Listener, Result, Task
 from entrannas.runtime import Replay, Tally, cosine, enough_memory, generator, peak_memory, seed_of, set_lr
 from entrannas.searching.configuration import SearchConfig, method_of, space_of
+from entrannas.searching.places import moving
 from entrannas.searching.records import SearchEpoch
-from entrannas.searching.schedules import alpha_epochs, alpha_rate, target_connections, temperature
+from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
 from entrannas.training import target_size
@@ -137,7 +138,7 @@ def _epoch(
     """Take the steps of an epoch: derive, learn weights, learn alpha, and again. Return its metrics."""
     began, data = time.monotonic(), task.data
     torch.manual_seed(seed_of("epoch", config.seed, epoch))
-    searcher.tau = temperature(config, epoch)
+    searcher.tau, searcher.closing = temperature(config, epoch), closing(config, epoch)
     searcher.target = target_connections(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
@@ -153,7 +154,10 @@ def _epoch(
     learning = epoch in alpha_epochs(config)
     derived = searcher.derive()
     genotype = searcher.initial if config.derive == "end" else derived
+    kinds = searcher.supernet.kinds
+    places = moving(kinds, config.engines, config.move_every, generator("places", config.seed, epoch))
     for weights_batch, alpha_batch in zip(batches(split[0], "weights"), batches(split[1], "alpha"), strict=True):
+        searcher.engines = next(places)
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if learning:
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])

@@ -27,7 +27,9 @@ class Method:
     """A differentiable search method.
 
     Attributes:
-        engines: which cells of a stack are Engine-cells, from the cells' kinds; the others are Transit-cells.
+        engines: which cells of a stack may be Engine-cells, from the cells' kinds; the others are Transit-cells.
+        move_every: after how many steps the role of Engine-cell moves on, one cell of each kind having it at a time,
+            see `places`; 0 where all have it at once.
         relaxation: maps architecture variables and temperature to connection weights, see `relaxation`.
         derivation: maps connection weights to the cell that is kept, see `derivation`.
         share_features: whether an operation is computed once a source node, or once an edge.
@@ -38,6 +40,8 @@ class Method:
         batch_size: how many images a step has by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
         settling: the fraction of the epochs, at the end, in which weights alone learn.
+        closing: the fraction of the epochs, at the end, in which the Engine-cells are brought to what is derived, see
+            `relaxation.closed`.
         beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
             `shares`, one an edge, of its node's input.
         draw: maps alpha, Gumbel noise and temperature to the connection weights of a single step; without it, a step
@@ -55,9 +59,11 @@ class Method:
     tau: tuple[float, float]
     alpha_travel: float
     batch_size: int
+    move_every: int = 0
     alpha_schedule: Literal["constant", "temperature", "cosine"] = "constant"
     warmup: float = 0.0
     settling: float = 0.0
+    closing: float = 0.0
     beta: Literal["thresholds", "shares"] | None = None
     draw: "Callable[[Tensor, Tensor, float], Tensor] | None" = None
     partial: int = 1
@@ -97,7 +103,7 @@ def _travel(rate: float, epochs: int, batch_size: int) -> float:
 
 # Yang et al., CVPR 2021.
 _ENTRANNAS = Method(
-    last_of_each_kind,
+    every_cell,
     edge_softmax,
     strongest,
     share_features=True,
@@ -105,6 +111,7 @@ _ENTRANNAS = Method(
     alpha_schedule="temperature",
     alpha_travel=_travel(6e-4, 50, 256),
     batch_size=256,
+    move_every=1,
 )
 # The same with learnable thresholds. What is dropped was weighed with untrained convolutions, hence the warm-up.
 _DST = replace(
@@ -162,6 +169,8 @@ IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
     # Before convolutions are trained, pooling beats them. At a low temperature, decided edges turn over. Alpha sees no
     # worth in a way around convolutions; 18 trials are all neighbours.
     ("nasbench201", "entrannas"): {
+        "engines": last_of_each_kind,
+        "move_every": 0,
         "warmup": 1 / 4,
         "settling": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),

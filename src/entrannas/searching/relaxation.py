@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from entrannas.architecture import SearchSpace
+from entrannas.architecture import CellGenotype, Connection, SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,6 +93,24 @@ def thresholded_edge_softmax(alpha: Tensor, beta: Tensor | None, tau: float, spa
     q = surviving(edge_softmax(alpha, None, tau, space), beta, space)
     total = q.sum(dim=-1, keepdim=True)
     return q / total.where(total > 0, 1.0)
+
+
+def closed(p: Tensor, cell: CellGenotype, done: float, space: SearchSpace) -> Tensor:
+    """`(1 - s) p[i,j,k] + s [(i,k) in S_j]`: brings what an Engine-cell computes to what a Transit-cell does, s = 1.
+
+    Ours. The weights learn what they are to do in the network that is derived, in which nothing weighs a connection.
+
+    Args:
+        p: the weights of the candidate connections, [edges, K].
+        cell: what is derived from them, S.
+        done: s, from 0 to 1.
+        space: the one that the cell is of.
+    """
+    if not done:
+        return p
+    nodes = dict(cell.by_node())
+    kept = [[Connection(i, name) in nodes[j] for name in space.operations] for i, j in space.edges]
+    return (1 - done) * p + done * p.new_tensor(kept)
 
 
 def entropy(p: Tensor, space: SearchSpace) -> Tensor:

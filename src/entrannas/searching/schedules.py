@@ -42,6 +42,12 @@ def target_connections(config: SearchConfig, epoch: int, space: SearchSpace) -> 
     return everything * left
 
 
+def closing(config: SearchConfig, epoch: int) -> float:
+    """Return how near the Engine-cells are to what is derived: from 0 up to 1 in the last epoch, linearly. Ours."""
+    left = config.epochs - 1 - epoch
+    return max(0.0, 1 - left / config.closing_epochs) if config.closing_epochs else 0.0
+
+
 def temperature(config: SearchConfig, epoch: int) -> float:
     """Anneal the temperature linearly from the first epoch to the last."""
     start, end = config.tau

@@ -12,7 +12,7 @@ from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weight
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, descend, diverged, generator, gradients_by
 from entrannas.searching.methods import Method
-from entrannas.searching.relaxation import entropy, thresholds
+from entrannas.searching.relaxation import closed, entropy, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ class Searcher:
         alpha: the architecture variables by kind of cell, [edges, K] each, shared by all cells of the kind.
         beta: what is learned beside alpha, by kind of cell: threshold variables, [nodes] each, or those of the edges'
             shares, [edges] each; empty for a method without either.
+        engines: which cells are the Engine-cells of the steps to come; at first all that may be.
         tau: the temperature of the relaxation.
+        closing: how near the Engine-cells are to what is derived, from 0 to 1, see `relaxation.closed`.
         initial: the architecture that is derived from the variables as they were drawn.
         target: how many connections a node is to have, on average over a cell: the thresholds are pulled towards
             it; 0 for no pull.
@@ -54,7 +56,9 @@ class Searcher:
         self.beta = nn.ParameterDict({kind: torch.zeros(size) for kind in space.kinds if method.beta})
         self.alpha.to(fabric.device)
         self.beta.to(fabric.device)
+        self.engines = supernet.config.engines
         self.tau = method.tau[0]
+        self.closing = 0.0
         self.target = 0.0
         self.weights_optimizer = torch.optim.SGD(self.supernet.parameters(), lr=0.0, momentum=0.9, weight_decay=3e-4)
         alphas, betas = list(self.alpha.values()), list(self.beta.values())
@@ -106,14 +110,18 @@ class Searcher:
             for kind, alpha in self.alpha.items()
         }
 
-    def weights_of_step(self) -> dict[str, Tensor]:
-        """Return the weights p that a step goes by: those of `relax`, or a draw, from PyTorch's own generator."""
+    def drawn(self) -> dict[str, Tensor]:
+        """Return the weights p of a single step: those of `relax`, or a draw, from PyTorch's own generator."""
         if self.method.draw is None:
             return self.relax()
         return {
             kind: self.method.draw(alpha, -torch.empty_like(alpha).exponential_().log(), self.tau)
             for kind, alpha in self.alpha.items()
         }
+
+    def closed(self, p: dict[str, Tensor], genotype: Genotype) -> dict[str, Tensor]:
+        """Return the weights by which the Engine-cells compute, from those of the relaxation and what is derived."""
+        return {kind: closed(x, genotype.cells[kind], self.closing, self.space) for kind, x in p.items()}
 
     @torch.no_grad()
     def derive(self) -> Genotype:
@@ -130,7 +138,7 @@ class Searcher:
     def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
         """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
-            p = self.weights_of_step()
+            p = self.closed(self.drawn(), genotype)
         loss, logits, *gradients = self._pass("weights", images, labels, p, genotype)
         descend(self.weights_optimizer, gradients)
         return loss, logits
@@ -148,7 +156,7 @@ class Searcher:
             assert weights_batch is not None
             loss, logits = self._unrolled_backward((images, labels), weights_batch, genotype)
         else:
-            p = self.weights_of_step()
+            p = self.closed(self.drawn(), genotype)
             loss, logits, *gradients = self._pass("p", images, labels, p, genotype)
             # The loss is known by its gradients with respect to p alone. A sum that is linear in p and has the same
             # gradients stands for it, so that one backward pass takes loss and pull on to alpha and beta.
@@ -179,7 +187,8 @@ class Searcher:
             self.supernet.requires_grad_(True)
             return loss.detach(), logits.detach(), *gradients
 
-        loss, logits, *gradients = self.replay((by, genotype, *live.values()), compute, images, labels, *p.values())
+        key = by, self.engines, genotype, *live.values()
+        loss, logits, *gradients = self.replay(key, compute, images, labels, *p.values())
         return loss.clone(), logits.clone(), *gradients
 
     def _unrolled_backward(
@@ -192,11 +201,11 @@ class Searcher:
         ahead: list[tuple[Tensor, Tensor]] = []
 
         def alpha_loss() -> Tensor:
-            ahead.append(self._loss(*batch, self.relax(), genotype))
+            ahead.append(self._loss(*batch, self.closed(self.relax(), genotype), genotype))
             return ahead[0][0] + self._pull(genotype)
 
         def weights_loss() -> Tensor:
-            return self._loss(*weights_batch, self.relax(), genotype)[0]
+            return self._loss(*weights_batch, self.closed(self.relax(), genotype), genotype)[0]
 
         variables = [*self.alpha.values(), *self.beta.values()]
         self.replay.count(launched=4)  # at w, at w' and on either side of it
@@ -228,7 +237,7 @@ class Searcher:
         live: dict[str, Live] | None = None,
     ) -> tuple[Tensor, Tensor]:
         with self.fabric.autocast():
-            logits = self.supernet(images, p, genotype, live)
+            logits = self.supernet(images, p, genotype, live, self.engines)
             return F.cross_entropy(logits, labels), logits
 
     @torch.no_grad()

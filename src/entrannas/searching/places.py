@@ -1,0 +1,44 @@
+"""The place of the Engine-cells: a role that stays with the same cells, or moves from one to another of its kind.
+
+The paper finds a single Engine-cell to be enough. Where it stands decides what alpha sees: at the end of the stack
+small maps of many channels, at its start large ones of few. A role that moves shows alpha every depth, for the price of
+one cell a kind. Ours.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+Place = tuple[int, ...]
+"""The indices of the cells that are Engine-cells at a time."""
+
+
+def moving(kinds: Sequence[str], engines: Sequence[int], steps: int, random: torch.Generator) -> Iterator[Place]:
+    """Yield for each step which cells are its Engine-cells: one of each kind, drawn uniformly.
+
+    Args:
+        kinds: of the cells of the stack.
+        engines: the indices of those that may be Engine-cells.
+        steps: how many a place is kept; 0 for all of `engines`, always.
+        random: what places are drawn by.
+    """
+    candidates = _candidates(kinds, engines)
+    while True:
+        place = tuple(engines)
+        if steps:
+            drawn = [cells[int(torch.randint(len(cells), (), generator=random))] for cells in candidates]
+            place = tuple(sorted(drawn))
+        for _ in range(max(1, steps)):
+            yield place
+
+
+def in_turn(kinds: Sequence[str], engines: Sequence[int]) -> list[Place]:
+    """Return places of one cell of each kind in which each of `engines` is at least once, as few as there can be."""
+    candidates = _candidates(kinds, engines)
+    count = max(len(cells) for cells in candidates)
+    return [tuple(sorted(cells[i % len(cells)] for cells in candidates)) for i in range(count)]
+
+
+def _candidates(kinds: Sequence[str], engines: Sequence[int]) -> list[list[int]]:
+    """Return the cells that may be Engine-cells, by kind."""
+    return [[index for index in engines if kinds[index] == kind] for kind in dict.fromkeys(kinds)]
