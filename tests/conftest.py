@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _real(name: str) -> Path:
     path = Path(os.environ.get("ENTRANNAS_DATA", "")) / name
     if not path.exists():
-        pytest.skip(f"{name} is not here: set ENTRANNAS_DATA to a folder with cifar10/*.parquet and nasbench201.csv")
+        pytest.skip(f"{name} is not here: see CONTRIBUTING.md for ENTRANNAS_DATA")
     return path
 
 
@@ -50,6 +50,12 @@ def cifar10() -> Path:
 def nasbench201() -> Path:
     """Give the table of NAS-Bench-201's accuracies."""
     return _real("nasbench201.csv")
+
+
+@pytest.fixture(scope="session")
+def nasbench301() -> Path:
+    """Give the folder of NAS-Bench-301's surrogate."""
+    return _real("nasbench301")
 
 
 @pytest.fixture(scope="session")

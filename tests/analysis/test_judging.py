@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.analysis.judging import BUDGETS, Ended, benchmark, draw
-from entrannas.analysis.nasbench201 import DATASETS, Table, architectures
+from entrannas.analysis.judging import benchmark, draw
+from entrannas.analysis.nasbench201 import DATASETS, NASBench201, Table, architectures
+from entrannas.analysis.nasbench301 import NASBench301
+from entrannas.analysis.searches import Ended
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 from entrannas.runs.claim import Claim
@@ -39,9 +41,10 @@ def test_a_line_goes_on_to_what_the_trials_found(table: Table) -> None:
     assert axes.lines[0].get_ydata().tolist() == [1, 2, 3, 5]  # type: ignore[union-attr]
 
 
-def test_budgets_are_settings_of_a_search() -> None:
-    for settings in BUDGETS.values():
-        SearchConfig.resolve({**settings, "space": "nasbench201", "data": "photos"})
+@pytest.mark.parametrize("judge", [NASBench201, NASBench301])
+def test_budgets_are_settings_of_a_search(judge: type[NASBench201] | type[NASBench301]) -> None:
+    for settings in judge.BUDGETS.values():
+        SearchConfig.resolve({**settings, "space": judge.SPACE, "data": "photos"})
 
 
 def _never(*_: object) -> None:
@@ -59,12 +62,12 @@ def _never(*_: object) -> None:
 def test_what_cannot_be_looked_up_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, methods: list[str], settings: dict[str, int], complaint: str
 ) -> None:
-    monkeypatch.setattr("entrannas.analysis.judging._search", _never)
+    monkeypatch.setattr("entrannas.analysis.judging.search_apart", _never)
     (tmp_path / "table.csv").write_text("not read yet")
     with pytest.raises(InputError, match=complaint):
-        benchmark(tmp_path / "table.csv", methods, [0], settings, tmp_path / "out")
+        benchmark(NASBench201(tmp_path / "table.csv"), methods, [0], settings, tmp_path / "out")
     with pytest.raises(InputError, match="no table"):
-        benchmark(tmp_path / "nowhere.csv", ["random"], [0], {}, tmp_path / "out")
+        benchmark(NASBench201(tmp_path / "nowhere.csv"), ["random"], [0], {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -77,12 +80,12 @@ def test_table_is_read_after_the_searches(tmp_path: Path, monkeypatch: pytest.Mo
     def stop(*_: object) -> None:
         raise InputError("the table has been opened")
 
-    monkeypatch.setattr("entrannas.analysis.judging._search", note("search"))
-    monkeypatch.setattr("entrannas.analysis.judging.load_table", stop)
+    monkeypatch.setattr("entrannas.analysis.judging.search_apart", note("search"))
+    monkeypatch.setattr("entrannas.analysis.nasbench201.load_table", stop)
     (tmp_path / "table.csv").write_text("")
     with pytest.raises(InputError, match="the table has been opened"):
-        benchmark(tmp_path / "table.csv", ["random", "darts"], [0, 1], {}, tmp_path / "out")
+        benchmark(NASBench201(tmp_path / "table.csv"), ["random", "darts"], [0, 1], {}, tmp_path / "out")
     assert events == ["search"] * 4
     assert not (tmp_path / "out").exists(), "nothing was begun"
     with Claim(tmp_path / "out"), pytest.raises(InputError, match="out is in use"):
-        benchmark(tmp_path / "table.csv", ["random"], [0], {}, tmp_path / "out", resume=True)
+        benchmark(NASBench201(tmp_path / "table.csv"), ["random"], [0], {}, tmp_path / "out", resume=True)

@@ -279,6 +279,7 @@ def test_a_number_out_of_bounds_is_one_line_that_names_the_setting(flags: list[o
         "show darts-v2 --cells 0", "show darts-v2 --image-size 1000000",
         "bench nasbench201 --table t.csv --seeds 0", "bench nasbench201 --table t.csv --seeds 1000000000",
         "bench nasbench201 --table t.csv --seed -1", "bench rank run --table t.csv --samples 1",
+        "bench nasbench301 --surrogate s.onnx --encoding e.json --seeds 0",
         "bench rank run --table t.csv --seed 99999999999999999999",
     ],
 )  # fmt: skip

@@ -19,6 +19,7 @@ COMMANDS = [
     "consistency",
     "show",
     "bench nasbench201",
+    "bench nasbench301",
     "bench rank",
     "bench",
 ]
@@ -104,7 +105,8 @@ def test_the_help_of_all_tells_of_each_command_what_its_own_begins_with(
         ("predict --help", {"numpy", "PIL", "torch", "matplotlib"}),
         ("export --help", {"numpy", "torch", "onnx", "matplotlib"}),
         ("serve --help", {"numpy", "torch", "fastapi", "matplotlib"}),
-        ("bench nasbench201 --help", {"torch", "matplotlib"}),
+        ("bench nasbench201 --help", {"numpy", "torch", "matplotlib"}),
+        ("bench nasbench301 --help", {"numpy", "torch", "onnxruntime", "matplotlib"}),
         ("show darts-v2", {"numpy", "torch", "matplotlib", "rich.progress"}),
     ],
 )

@@ -1,9 +1,10 @@
-"""Judged by a table with accuracies that are drawn: the commands' wiring, not the searches' worth."""
+"""Judged by a table that is drawn, and by a stand-in of a surrogate: the commands' wiring, not the searches' worth."""
 
 import json
 import subprocess
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ import entrannas as library
 from entrannas.analysis import rank as rank_run
 
 from ..conftest import Rows, write_table
+from ..surrogates import write_surrogate
 from .conftest import COMMAND, Entrannas
 
 SMALL = ["--subset", 200, "--epochs", 1, "--channels", 4, "--batch-size", 32]
@@ -25,6 +27,10 @@ def _kendall(first: list[float], second: list[float]) -> float:
     """Kendall's tau-b, pair by pair: agreements less contradictions, over the pairs that are no ties."""
     one, other = (np.sign(np.subtract.outer(values, values)) for values in (first, second))
     return float((one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum()))
+
+
+def _skips(cell: library.CellGenotype) -> int:
+    return sum(connection.operation == "skip_connect" for node in cell.nodes for connection in node)
 
 
 def _pictures(folder: Path, name: str) -> None:
@@ -93,6 +99,45 @@ def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table
     assert "trains none" in refused("bench", "rank", "bench/random-5", "--table", "table.csv")
     (tmp_path / "table.csv").write_text("arch\n")
     assert "table.csv: it lacks the column cifar10_test_200ep" in refused(*rank)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_bench_by_a_surrogate(entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path) -> None:
+    write_surrogate(tmp_path)
+    bench = ["bench", "nasbench301", "digits", *SMALL, "--cells", 3, "--surrogate", "surrogate.onnx"]
+    bench += ["--encoding", "encoding.json", "--methods", "entrannas,random", "--seed", 5, "--out", "bench"]
+    assert "method entrannas-dst may keep any number" in refused(*bench, "--methods", "random,entrannas-dst")
+    assert not (tmp_path / "bench").exists()
+    first = entrannas(*bench, "--seeds", 1, "--json")
+    assert all(row["value"]["std"] == 0 for row in first.json["methods"].values())
+    outcome = entrannas(*bench, "--seeds", 2, "--resume", "--json")
+    assert "bench/random-6" in outcome.err and "random-5" not in outcome.err, "only what has not ended is run"
+    found = outcome.json
+    assert list(found) == ["methods", "published", "digests", "settings"]
+    assert list(found["methods"]) == ["entrannas", "random"]
+    ranks = ["value", "percentile", "percentile_of_size"]
+    counts = ["parameters", "multiply_adds", "skips", "pools", "depth"]
+    for method, row in found["methods"].items():
+        assert list(row) == [*ranks, *counts, "seeds", "seconds", "peak_memory_bytes", "genotypes"]
+        assert row["seeds"]["5"] == first.json["methods"][method]["seeds"]["5"]
+        assert list(row["seeds"]) == list(row["genotypes"]) == ["5", "6"] and row["peak_memory_bytes"] > 10**8
+        for name in ("value", "percentile"):
+            one, other = (seed[name] for seed in row["seeds"].values())
+            assert row[name]["mean"] == pytest.approx((one + other) / 2)
+            assert row[name]["std"] == pytest.approx(abs(one - other) / 2**0.5)
+            assert row[name]["worst"] == min(one, other)
+        assert f"{row['percentile']['mean']:.1f}" in outcome.out
+        for seed, text in row["genotypes"].items():
+            assert library.load_genotype(tmp_path / "bench" / f"{method}-{seed}").to_text() == text
+            cells = library.load_genotype(text).cells
+            skips = {kind: _skips(cell) for kind, cell in cells.items()}
+            assert row["seeds"][seed]["skips"] == skips
+    assert list(found["published"]) == ["darts-v1", "darts-v2", "pc-darts-cifar"]
+    assert all(f"{name}, published" in outcome.out for name in found["published"])
+    assert found["digests"]["encoding"] == sha256((tmp_path / "encoding.json").read_bytes()).hexdigest()
+    assert json.loads((tmp_path / "bench" / "bench.json").read_text()) == found
+    _pictures(tmp_path / "bench", "bench")
 
 
 @pytest.mark.slow

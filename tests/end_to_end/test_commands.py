@@ -225,6 +225,8 @@ def test_configuration_file_gives_way_to_flags(entrannas: Entrannas, tmp_path: P
         (["bench", "nasbench201", "--table", "list.yaml", "--methods", "random,pso"], "there is no method 'pso'"),
         (["bench", "nasbench201", "--table", "list.yaml", "--resume"], "--resume needs --out"),
         (["bench", "nasbench201", "--table", "list.yaml", "--out", "single"], "single is not empty"),
+        (["bench", "nasbench301", "--surrogate", "no.onnx", "--encoding", "list.yaml"], "no file no.onnx"),
+        (["bench", "nasbench301", "--surrogate", "list.yaml", "--encoding", "list.yaml"], "list.yaml is no ONNX file"),
         (["bench", "rank", "nowhere", "--table", "list.yaml"], "no run in nowhere"),
         (["search", "--target-connections", "2"], "method entrannas has no thresholds to pull"),
         (["search", "--derive", "never"], "'--derive': 'never' is not one of 'step', 'epoch', 'end'"),

@@ -1,4 +1,4 @@
-"""A finished search opened again: its consistency, its ranking, NAS-Bench-201."""
+"""A finished search opened again: its consistency, its ranking, NAS-Bench-201 and NAS-Bench-301 as judges."""
 
 import lazy_loader
 

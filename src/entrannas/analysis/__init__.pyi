@@ -1,6 +1,18 @@
 from .gap import Consistency, consistency
-from .judging import BUDGETS, Budget, benchmark
-from .nasbench201 import DATASETS
+from .judging import Judge, benchmark
+from .nasbench201 import DATASETS, Budget201, NASBench201
+from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
 
-__all__ = ["BUDGETS", "DATASETS", "Budget", "Consistency", "benchmark", "consistency", "rank"]
+__all__ = [
+    "DATASETS",
+    "Budget201",
+    "Budget301",
+    "Consistency",
+    "Judge",
+    "NASBench201",
+    "NASBench301",
+    "benchmark",
+    "consistency",
+    "rank",
+]

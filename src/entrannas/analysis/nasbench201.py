@@ -1,18 +1,28 @@
-"""The table of NAS-Bench-201 (Dong and Yang, ICLR 2020): what each of its 15,625 architectures reaches when trained.
+"""NAS-Bench-201 (Dong and Yang, ICLR 2020), a judge: what each of its 15,625 architectures reaches when trained.
 
 The table is a CSV that its user has made from the benchmark's own file, see docs/guide.md; that file is a pickle, which
 could run code and is never opened here.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from statistics import fmean
+from typing import Any, ClassVar, Literal
 
+from entrannas.analysis.judging import spread
 from entrannas.architecture import SPACES, Genotype
 from entrannas.errors import InputError
+
+Budget201 = Literal["small", "full"]
+BUDGETS: dict[Budget201, dict[str, Any]] = {
+    # Two cores, minutes a search.
+    "small": {"cells": 3, "channels": 8, "batch_size": 128, "epochs": 8, "subset": 25_000},
+    # The benchmark's own stack, and the search of its authors: Dong and Yang, ICLR 2020.
+    "full": {"cells": 15, "channels": 16, "batch_size": 64, "epochs": 50},
+}
 
 SPACE = "nasbench201"
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16": "ImageNet16-120"}
@@ -34,6 +44,9 @@ def architectures() -> Iterator[str]:
 class Table:
     """Test accuracies in percent after 200 epochs of training, by architecture and data set of `DATASETS`."""
 
+    TITLE: ClassVar[str] = "what is derived, trained for 200 epochs"
+    AXIS: ClassVar[str] = "CIFAR-10 test accuracy, %"
+
     accuracies: dict[str, dict[str, float]]
 
     def look_up(self, genotype: Genotype) -> dict[str, float]:
@@ -51,6 +64,54 @@ class Table:
     def mean(self) -> dict[str, float]:
         """Return the mean over all architectures: what a look at one drawn uniformly is expected to find."""
         return {name: fmean(row[name] for row in self.accuracies.values()) for name in DATASETS}
+
+    def summary(self, genotypes: Mapping[int, Genotype]) -> dict[str, Any]:
+        """Return mean, standard deviation and worst of the accuracies, by data set."""
+        rows = [self.look_up(genotype) for genotype in genotypes.values()]
+        return {name: spread([row[name] for row in rows]) for name in DATASETS}
+
+    def scale(self) -> dict[str, Any]:
+        """Return the table's best and mean."""
+        return {"optimum": self.best(), "random_mean": self.mean()}
+
+    def height(self, genotype: Genotype) -> float:
+        """Return the accuracy on CIFAR-10."""
+        return self.look_up(genotype)["cifar10"]
+
+    def levels(self) -> dict[str, float]:
+        """Return the table's best and mean on CIFAR-10."""
+        return {"the table's best": self.best()["cifar10"], "the table's mean": self.mean()["cifar10"]}
+
+
+@dataclass(frozen=True)
+class NASBench201:
+    """The judge by a table, which is read when all searches have ended.
+
+    Attributes:
+        table: a CSV with the benchmark's accuracies, see `load_table`.
+    """
+
+    SPACE: ClassVar[str] = SPACE
+    BUDGETS: ClassVar[dict[Budget201, dict[str, Any]]] = BUDGETS
+    LIMIT: ClassVar[str] = "may keep several operations on an edge, the table holds one"
+
+    table: Path
+
+    def check(self) -> None:
+        """Check that the table is there.
+
+        Raises:
+            InputError: it is not.
+        """
+        check_there(self.table)
+
+    def verdicts(self) -> Table:
+        """Read the table.
+
+        Raises:
+            InputError: it is not sound.
+        """
+        return load_table(self.table)
 
 
 def check_there(path: str | Path) -> None:

@@ -45,7 +45,10 @@ COMMANDS = {
         "showing",
         "Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network.",
     ),
-    "bench": _Command("benching", "Judge searches by NAS-Bench-201, whose architectures are all trained."),
+    "bench": _Command(
+        "benching",
+        "Judge searches by NAS-Bench-201, whose architectures are all trained, or by NAS-Bench-301's surrogate.",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""The commands of `entrannas bench`: searches and super-nets judged by NAS-Bench-201's table."""
+"""The commands of `entrannas bench`: searches judged by a benchmark, and super-nets by NAS-Bench-201's table."""
 
 import json
 import time
@@ -10,7 +10,7 @@ import typer
 
 import entrannas.analysis
 import entrannas.runs
-from entrannas.analysis import BUDGETS, DATASETS, Budget
+from entrannas.analysis import DATASETS, Budget201, Budget301, Judge, NASBench201, NASBench301
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_json
 from entrannas.cli.process import follow_parent, let_go
@@ -18,53 +18,98 @@ from entrannas.errors import InputError
 from entrannas.runs import DATA, LEARNING, RUN, Configuration, Listener
 from entrannas.searching import SearchConfig
 
-bench = typer.Typer(no_args_is_help=True, help="Judge searches by NAS-Bench-201, whose architectures are all trained.")
+bench = typer.Typer(
+    no_args_is_help=True,
+    help="Judge searches by NAS-Bench-201, whose architectures are all trained, or by NAS-Bench-301's surrogate.",
+)
+
+_BUDGETED = "subset", "cells", "channels", "epochs", "batch_size"
+_searches = settings_of(
+    SearchConfig, ["data", *_BUDGETED, "trials", "device"], dict.fromkeys(_BUDGETED, "the budget's")
+)
 
 Table = Annotated[
     Path, option(DATA, "A CSV with NAS-Bench-201's accuracies; docs/guide.md says how to get one.", "--table")
 ]
-
-_BUDGETED = "subset", "cells", "channels", "epochs", "batch_size"
+Methods = Annotated[
+    str, option(LEARNING, "Their names: a,b,c. Those of one operation an edge. Default: entrannas,darts,random.")
+]
+Seeds = Annotated[int, whole(LEARNING, "Searches a method, of as many seeds. Default: 3.", 1, 1000)]
+First = Annotated[int, whole(LEARNING, "The first of them. Default: 0.", 0, 2**63 - 1)]
+AllOut = Annotated[Path | None, option(RUN, "A new directory for all. Default: one in runs/.")]
+Keep = Annotated[
+    bool, option(RUN, "Keep the searches in --out that have ended, and go on with the others.", "--resume")
+]
+_METHODS = "entrannas,darts,random"
 
 
 @bench.command("nasbench201")
-@settings_of(
-    SearchConfig,
-    ["data", *_BUDGETED, "trials", "device"],
-    dict.fromkeys(_BUDGETED, "the budget's"),
-)
+@_searches
 def bench_nasbench201(
     settings: Settings,
     table: Table,
-    methods: Annotated[
-        str, option(LEARNING, "Their names: a,b,c. Those of one operation an edge. Default: entrannas,darts,random.")
-    ] = "entrannas,darts,random",
-    seeds: Annotated[int, whole(LEARNING, "Searches a method, of as many seeds. Default: 3.", 1, 1000)] = 3,
-    seed: Annotated[int, whole(LEARNING, "The first of them. Default: 0.", 0, 2**63 - 1)] = 0,
+    methods: Methods = _METHODS,
+    seeds: Seeds = 3,
+    seed: First = 0,
     budget: Annotated[
-        Budget, option(LEARNING, "small: minutes a search on two cores; full: the benchmark's own. Default: small.")
+        Budget201, option(LEARNING, "small: minutes a search on two cores; full: the benchmark's own. Default: small.")
     ] = "small",
-    out: Annotated[Path | None, option(RUN, "A new directory for all. Default: one in runs/.")] = None,
-    resume: Annotated[
-        bool, option(RUN, "Keep the searches in --out that have ended, and go on with the others.", "--resume")
-    ] = False,
+    out: AllOut = None,
+    resume: Keep = False,
     as_json: Json = False,
 ) -> None:
     """Search in NAS-Bench-201's space, and look up what the derived architectures reach when trained.
 
     [DATA] is uoft-cs/cifar10 unless given. The table is read only after the last search.
     """
+    settings = {**NASBench201.BUDGETS[budget], **settings}
+    result, out = _judged(NASBench201(table), methods, range(seed, seed + seeds), settings, out, resume)
+    _print_accuracies(result)
+    _print_end(result, out, as_json)
+
+
+@bench.command("nasbench301")
+@_searches
+def bench_nasbench301(
+    settings: Settings,
+    surrogate: Annotated[Path, option(DATA, "NAS-Bench-301's surrogate; docs/guide.md says how to get it.")],
+    encoding: Annotated[Path, option(DATA, "The JSON file with the numbers of its categories.")],
+    methods: Methods = _METHODS,
+    seeds: Seeds = 3,
+    seed: First = 0,
+    budget: Annotated[
+        Budget301,
+        option(
+            LEARNING,
+            "small: minutes a search on two cores; medium: some times that; full: the papers' own. Default: small.",
+        ),
+    ] = "small",
+    out: AllOut = None,
+    resume: Keep = False,
+    as_json: Json = False,
+) -> None:
+    """Search in the space darts, and rank by a surrogate what the derived cells reach, among random cells.
+
+    [DATA] is uoft-cs/cifar10 unless given. The surrogate judges only after the last search.
+    """
+    settings = {**NASBench301.BUDGETS[budget], **settings}
+    judge = NASBench301(surrogate, encoding)
+    result, out = _judged(judge, methods, range(seed, seed + seeds), settings, out, resume)
+    _print_percentiles(result)
+    _print_end(result, out, as_json)
+
+
+def _judged(
+    judge: Judge, methods: str, seeds: range, settings: Settings, out: Path | None, resume: bool
+) -> tuple[dict[str, Any], Path]:
+    """Search, and return what the judge says and where all is."""
     if resume and out is None:
         raise InputError("--resume needs --out: the directory to go on with")
-    settings = {"data": "uoft-cs/cifar10", **BUDGETS[budget], **settings}
-    out = out or Path("runs") / f"bench-nasbench201-{time.strftime('%Y%m%d-%H%M%S')}"
+    settings = {"data": "uoft-cs/cifar10", **settings}
+    out = out or Path("runs") / f"bench-{type(judge).__name__.lower()}-{time.strftime('%Y%m%d-%H%M%S')}"
     names = [name.strip() for name in methods.split(",")]
     let_go()
-    result = entrannas.analysis.benchmark(table, names, range(seed, seed + seeds), settings, out, resume, _listeners)
-    _print_benchmark(result)
-    print(f"\nplot            {out / 'bench.png'}")
-    if as_json:
-        print(json.dumps(result))
+    return entrannas.analysis.benchmark(judge, names, seeds, settings, out, resume, _listeners), out
 
 
 def _listeners() -> list[Listener]:
@@ -95,7 +140,7 @@ def bench_rank(
     print_json(result, as_json)
 
 
-def _print_benchmark(result: Mapping[str, Any]) -> None:
+def _print_accuracies(result: Mapping[str, Any]) -> None:
     """Print a row a method: mean, standard deviation and worst seed of test accuracies in percent."""
     print(f"{'':<20}" + "".join(f"{name:<24}" for name in DATASETS.values()) + f"{'seconds':>8}{'peak MB':>9}")
     print((f"{'':<20}" + f"{' mean    std  worst':<24}" * len(DATASETS)).rstrip())
@@ -110,3 +155,38 @@ def _print_benchmark(result: Mapping[str, Any]) -> None:
             print(f"{'  before its trials':<20}{cells(row['before_trials'])}".rstrip())
     for name, row in (("one random look", result["random_mean"]), ("best of the table", result["optimum"])):
         print((f"{name:<20}" + "".join(f"{row[data]:5.2f}{'':<19}" for data in DATASETS)).rstrip())
+
+
+def _print_percentiles(result: Mapping[str, Any]) -> None:
+    """Print a row a method, and a published pair of cells: percentiles, parameters, skips."""
+    print(f"{'':<26}percentile     of its size    params  skips        seconds  peak MB")
+    print(f"{'':<26}  mean  worst    mean  worst       M  normal/red.")
+
+    def ranked(row: Mapping[str, float] | None) -> str:
+        return f"{row['mean']:6.1f} {row['worst']:6.1f}" if row else f"{'-':>6} {'-':>6}"
+
+    def cells(row: Mapping[str, Any]) -> str:
+        skips = f"{row['skips']['normal']:.1f} / {row['skips']['reduction']:.1f}"
+        ranks = f"{ranked(row['percentile'])}  {ranked(row['percentile_of_size'])}"
+        return f"{ranks}  {row['parameters'] / 1e6:6.2f}  {skips:<11}"
+
+    def alone(value: float | None) -> dict[str, float] | None:
+        return None if value is None else {"mean": value, "worst": value}
+
+    for method, row in result["methods"].items():
+        print(f"{method:<26}{cells(row)}{row['seconds']:>9.0f}{row['peak_memory_bytes'] / 1e6:>9.0f}")
+        if "before_trials" in row:
+            print(f"{'  before its trials':<26}{cells(row['before_trials'])}".rstrip())
+    for name, row in result["published"].items():
+        ranks = {key: alone(row[key]) for key in ("percentile", "percentile_of_size")}
+        print(f"{f'{name}, published':<26}{cells({**row, **ranks})}".rstrip())
+    told = [one for row in result["methods"].values() for one in (row, row.get("before_trials", row))]
+    if any(one["percentile_of_size"] is None for one in told):
+        print("\n-: of a seed's size there are too few random cells to rank it; bench.json has the others")
+
+
+def _print_end(result: Mapping[str, Any], out: Path, as_json: bool) -> None:
+    """Print where the plot is, and all as a JSON object, if that is wanted."""
+    print(f"\nplot            {out / 'bench.png'}")
+    if as_json:
+        print(json.dumps(result))
