@@ -12,6 +12,7 @@ from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 from entrannas.files import write_whole
 from entrannas.runs import run as module
+from entrannas.runs.configuration import LEARNING, setting
 from entrannas.runs.records import Change, Epoch, Record
 from entrannas.runs.run import ABOUT, CHECKPOINT, CONFIG, GENOTYPE, METRICS, RESULT, Run
 
@@ -171,6 +172,16 @@ def test_no_setting_of_a_run_has_a_default_but_nothing(tmp_path: Path) -> None:
     _sealed_anew(run, CONFIG, json.dumps(stored | {"epochs": "many"}).encode())
     with pytest.raises(InputError, match=r"config.json: epochs: 'many' is no whole number"):
         run.config(Settings)
+
+
+def test_what_older_runs_do_not_have_is_as_it_was_then(tmp_path: Path) -> None:
+    class Newer(Settings):
+        pace: int = setting(LEARNING, 7, before=3)
+
+    run = begun(tmp_path / "run")
+    assert Newer.before()["pace"] == 3 and run.config(Newer).pace == 3
+    _sealed_anew(run, CONFIG, json.dumps(run.config(Settings).model_dump(mode="json") | {"pace": 5}).encode())
+    assert run.config(Newer).pace == 5
 
 
 def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

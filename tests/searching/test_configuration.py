@@ -7,15 +7,16 @@ from hypothesis import strategies as st
 from entrannas.errors import InputError
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.methods import METHODS
-from entrannas.searching.schedules import alpha_rate
+from entrannas.searching.schedules import alpha_epochs, alpha_rate
 
 
 def test_search_defaults_are_the_protocol() -> None:
     config = SearchConfig(data="uoft-cs/cifar10")
     assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 256)
     assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 50_000, 0)) == pytest.approx(
-        (0.1, 0.001, 6e-4)
+        (0.1, 0.001, 6e-4 * 50 / 44)
     )
+    assert (config.warmup_epochs, config.settling_epochs, config.closing_epochs) == (0, 0, 6)
     assert (config.engines, config.move_every) == (tuple(range(8)), 1)
     at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
     assert at_64.weights_lr == pytest.approx(0.025)
@@ -24,7 +25,7 @@ def test_search_defaults_are_the_protocol() -> None:
 @pytest.mark.parametrize("method", ["entrannas", "entrannas-dst"])
 def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> None:
     config = SearchConfig.resolve({"method": method, "data": "a", "epochs": 6, "batch_size": 64})
-    steps = (6 - config.warmup_epochs) * 15
+    steps = len(alpha_epochs(config)) * 15
     assert alpha_rate(config, 2000, 0) * steps == pytest.approx(METHODS[method].alpha_travel)
     assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000, 0) == 0.5
 
@@ -85,6 +86,8 @@ def test_warmup_of_thresholds_is_two_fifths_rounded_and_leaves_an_epoch(epochs: 
 
 
 def test_a_settling_that_leaves_alpha_no_epoch_is_refused() -> None:
+    with pytest.raises(InputError, match="5 of warm-up and 3 of closing leave alpha none of 8 epochs"):
+        SearchConfig.resolve({"epochs": 8, "warmup_epochs": 5, "closing_epochs": 3})
     with pytest.raises(InputError, match="5 of warm-up and 3 of settling leave alpha none of 8 epochs"):
         SearchConfig.resolve({"warmup_epochs": 5, "settling_epochs": 3, "epochs": 8})
     with pytest.raises(InputError, match="settling_epochs: 6 of warm-up and 2 of settling"):

@@ -37,7 +37,8 @@ def test_defaults_on_cifar10_are_the_published_ones(
 ) -> None:
     config = SearchConfig.resolve({"data": "cifar10", "method": method, "epochs": epochs})
     assert (config.batch_size, config.weights_lr, config.warmup_epochs) == (batch_size, weights_lr, warmup)
-    assert alpha_rate(config, 50_000, 0) == pytest.approx(published)
+    assert len(alpha_epochs(config)) == epochs - warmup - config.closing_epochs
+    assert alpha_rate(config.model_copy(update={"closing_epochs": 0}), 50_000, 0) == pytest.approx(published)
     assert SearchConfig.resolve({"data": "digits", "method": method}).batch_size == 32
 
 
@@ -52,6 +53,9 @@ def test_a_space_may_change_a_method_s_defaults() -> None:
 def test_the_default_schedule_leaves_alpha_an_epoch(epochs: int) -> None:
     config = SearchConfig.resolve({"space": "nasbench201", "epochs": epochs})
     assert len(alpha_epochs(config)) >= max(1, epochs // 2 - 1)
+    for method in ("entrannas", "entrannas-dst"):
+        config = SearchConfig.resolve({"method": method, "epochs": epochs})
+        assert len(alpha_epochs(config)) >= max(1, epochs // 3)
     assert 0 <= alpha_rate(config, 50_000, epochs - 1) <= alpha_rate(config, 50_000, 0)
 
 
@@ -62,8 +66,8 @@ def test_no_target_is_none_at_any_time() -> None:
 
 @given(st.integers(1, 60), st.integers(0, 60))
 def test_closing_ends_at_what_is_derived(epochs: int, closing_epochs: int) -> None:
-    config = SearchConfig.resolve({"epochs": epochs, "closing_epochs": closing_epochs})
-    done = [closing(config, epoch) for epoch in range(epochs)]
+    config = SearchConfig.resolve({"epochs": epochs + closing_epochs, "closing_epochs": closing_epochs})
+    done = [closing(config, epoch) for epoch in range(config.epochs)]
     assert done == sorted(done) and all(0 <= value <= 1 for value in done)
     assert done[-1] == (1 if closing_epochs else 0)
-    assert sum(value > 0 for value in done) == min(epochs, closing_epochs)
+    assert [epoch for epoch, value in enumerate(done) if not value] == list(range(epochs)) == list(alpha_epochs(config))

@@ -44,7 +44,7 @@ def test_what_has_diverged_derives_nothing(method: str, value: float) -> None:
         searcher.derive()
 
 
-def test_default_engines_are_the_last_of_each_kind() -> None:
+def test_the_last_of_each_kind() -> None:
     assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(8)) == (5, 7)
     assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(5)) == (3, 4)
 
@@ -265,3 +265,30 @@ def test_both_precisions_learn(precision: str) -> None:
         last, _ = searcher.weights_step(*BATCH, genotype)
         searcher.alpha_step(*BATCH, genotype)
     assert last < 0.7 * first
+
+
+@pytest.mark.parametrize("method", ["entrannas", "entrannas-dst"])
+def test_when_it_has_closed_the_super_net_is_the_network_derived(method: str) -> None:
+    searcher = _searcher(method)
+    with torch.no_grad():
+        for variables in (*searcher.alpha.values(), *searcher.beta.values()):
+            variables += torch.randn(variables.shape)
+    genotype, supernet = searcher.derive(), searcher.supernet
+    searcher.closing = 1.0
+    with torch.no_grad():
+        p = searcher.closed(searcher.relax(), genotype)
+        logits = [supernet(BATCH[0], p, genotype, engines=place) for place in [(), (0, 1), tuple(range(5))]]
+    torch.testing.assert_close(logits[1], logits[0])
+    torch.testing.assert_close(logits[2], logits[0])
+
+
+def test_the_cells_that_are_engine_cells_now_evaluate_all_candidates() -> None:
+    searcher = _searcher(cells=8)
+    counts: dict[int, set[str]] = {index: set() for index in range(8)}
+    for index, cell in enumerate(searcher.supernet.cells):
+        for name, operation in cell.operations.items():
+            operation.register_forward_hook(lambda *_, index=index, name=name: counts[index].add(name))
+    searcher.engines = (2, 6)
+    searcher.weights_step(*BATCH, searcher.derive())
+    assert {index: len(names) > 8 for index, names in counts.items()} == {index: index in (2, 6) for index in range(8)}
+    assert len(counts[2]) == len(counts[6]) == 35

@@ -14,8 +14,10 @@ def convolve(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: P
     """Convolve x [n, c, h, w]; x is kept for the backward pass only where the weight wants a gradient.
 
     PyTorch's convolution keeps it always. In the alpha step no weight wants one, and an Engine-cell is mostly
-    convolutions. Of a stride, a 1 x 1 convolution gets those pixels alone that it sees: PyTorch 2.13's own backward pass
-    of it writes past its memory on a CPU, in channels-last layout with fewer than 8 channels.
+    convolutions.
+
+    A 1 x 1 convolution of a stride gets those pixels alone that it sees: PyTorch 2.13's backward pass of it writes past
+    its memory on a CPU, in channels-last layout with fewer than 8 channels.
     """
     if weight.shape[2:] == (1, 1) and stride != (1, 1):
         x, stride = x[..., :: stride[0], :: stride[1]], (1, 1)

@@ -126,11 +126,13 @@ class SearchConfig(Configuration):
     closing_epochs: SomeEpochs = setting(
         LEARNING,
         _method(
-            lambda method, settings: int(method.closing * settings["epochs"]), lambda method: _part(method.closing)
+            lambda method, settings: max(0, min(int(method.closing * settings["epochs"] + 0.5), _left(settings) - 1)),
+            lambda method: _part(method.closing),
         ),
         before=0,
     )
-    """Epochs at the end in which the Engine-cells are brought to what is derived, step by step."""
+    """Epochs at the end in which alpha and beta stay as they are, and the Engine-cells are brought to what is
+    derived."""
     batch_size: BatchSize = setting(
         LEARNING,
         _method(
@@ -239,13 +241,14 @@ class SearchConfig(Configuration):
             raise ValueError(f"{warmup} of warm-up leave alpha none of {epochs} epochs")
         return warmup
 
-    @field_validator("settling_epochs")
+    @field_validator("settling_epochs", "closing_epochs")
     @classmethod
-    def _check_settling(cls, settling: int, info: ValidationInfo) -> int:
+    def _check_end(cls, end: int, info: ValidationInfo) -> int:
         epochs, warmup = info.data.get("epochs"), info.data.get("warmup_epochs")
-        if info.data.get("engines") and epochs is not None and warmup is not None and warmup + settling >= epochs:
-            raise ValueError(f"{warmup} of warm-up and {settling} of settling leave alpha none of {epochs} epochs")
-        return settling
+        if info.data.get("engines") and epochs is not None and warmup is not None and warmup + end >= epochs:
+            what = str(info.field_name).removesuffix("_epochs")
+            raise ValueError(f"{warmup} of warm-up and {end} of {what} leave alpha none of {epochs} epochs")
+        return end
 
     @field_validator("trials")
     @classmethod
@@ -269,6 +272,12 @@ class SearchConfig(Configuration):
             if target > most:
                 raise ValueError(f"{target:g} are more than the {most:g} a node that there are")
         return target
+
+
+def _left(settings: Mapping[str, Any]) -> int:
+    """Return how many epochs warm-up and settling leave."""
+    left: int = settings["epochs"] - settings["warmup_epochs"] - settings["settling_epochs"]
+    return left
 
 
 def _kinds(settings: Mapping[str, Any]) -> tuple[str, ...]:

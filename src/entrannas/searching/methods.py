@@ -40,8 +40,8 @@ class Method:
         batch_size: how many images a step has by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
         settling: the fraction of the epochs, at the end, in which weights alone learn.
-        closing: the fraction of the epochs, at the end, in which the Engine-cells are brought to what is derived, see
-            `relaxation.closed`.
+        closing: the fraction of the epochs, at the end, in which alpha rests too and the Engine-cells are brought to
+            what is derived, see `relaxation.closed`.
         beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
             `shares`, one an edge, of its node's input.
         draw: maps alpha, Gumbel noise and temperature to the connection weights of a single step; without it, a step
@@ -112,6 +112,7 @@ _ENTRANNAS = Method(
     alpha_travel=_travel(6e-4, 50, 256),
     batch_size=256,
     move_every=1,
+    closing=1 / 8,
 )
 # The same with learnable thresholds. What is dropped was weighed with untrained convolutions, hence the warm-up.
 _DST = replace(
@@ -171,6 +172,7 @@ IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
     ("nasbench201", "entrannas"): {
         "engines": last_of_each_kind,
         "move_every": 0,
+        "closing": 0.0,
         "warmup": 1 / 4,
         "settling": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),

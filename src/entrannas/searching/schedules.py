@@ -8,8 +8,8 @@ _SPARSIFIED_AFTER = 0.5  # of the epochs in which alpha learns: from there on, t
 
 
 def alpha_epochs(config: SearchConfig) -> range:
-    """Return the epochs in which alpha learns: those after the warm-up and before the settling."""
-    return range(config.warmup_epochs, config.epochs - config.settling_epochs)
+    """Return the epochs in which alpha learns: those after the warm-up and before settling and closing."""
+    return range(config.warmup_epochs, config.epochs - max(config.settling_epochs, config.closing_epochs))
 
 
 def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
