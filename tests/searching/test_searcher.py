@@ -49,6 +49,18 @@ def test_the_last_of_each_kind() -> None:
     assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(5)) == (3, 4)
 
 
+def test_alpha_moves_by_its_rate_wherever_the_engine_cells_are() -> None:
+    """Root mean square of a first step, whose gradient differs by the place."""
+    searcher = _searcher(cells=8)
+    searcher.set_rates(0.01, 0.0)
+    for searcher.engines in ((0, 2), (7, 5)):
+        before = {kind: alpha.detach().clone() for kind, alpha in searcher.alpha.items()}
+        searcher.alpha_optimizer.state.clear()
+        searcher.alpha_step(*BATCH, searcher.derive())
+        for kind, alpha in searcher.alpha.items():
+            assert (alpha - before[kind]).square().mean().sqrt().item() == pytest.approx(0.01, rel=1e-4)
+
+
 @pytest.mark.parametrize("method", LEARNING)
 def test_weights_step_updates_weights_and_leaves_alpha(method: str) -> None:
     searcher = _searcher(method)

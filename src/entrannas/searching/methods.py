@@ -37,6 +37,8 @@ class Method:
         alpha_travel: how far alpha can go by the published protocol: its rate times the number of its steps.
         alpha_schedule: alpha's rate over the epochs: `constant`; with the `temperature`, so that alpha / tau moves at
             one pace; or along a `cosine` to 0, as the weights'.
+        alpha_step: what alpha's rate multiplies: `adam`, by which every single alpha moves at that rate; or the
+            `direction` of a cell's gradient, see `direction`.
         batch_size: how many images a step has by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
         settling: the fraction of the epochs, at the end, in which weights alone learn.
@@ -61,6 +63,7 @@ class Method:
     batch_size: int
     move_every: int = 0
     alpha_schedule: Literal["constant", "temperature", "cosine"] = "constant"
+    alpha_step: Literal["adam", "direction"] = "adam"
     warmup: float = 0.0
     settling: float = 0.0
     closing: float = 0.0
@@ -109,6 +112,7 @@ _ENTRANNAS = Method(
     share_features=True,
     tau=(1.0, 0.1),
     alpha_schedule="temperature",
+    alpha_step="direction",
     alpha_travel=_travel(6e-4, 50, 256),
     batch_size=256,
     move_every=1,
@@ -121,6 +125,7 @@ _DST = replace(
     derivation=nonzero,
     tau=(1.0, 1.0),
     alpha_schedule="constant",
+    alpha_step="adam",
     warmup=2 / 5,
     beta="thresholds",
     note="topology learned",
@@ -177,6 +182,7 @@ IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
         "settling": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),
         "alpha_schedule": "cosine",
+        "alpha_step": "adam",
         "trials": 18,
     },
 }
