@@ -104,7 +104,7 @@ def _travel(rate: float, epochs: int, batch_size: int) -> float:
     return rate * epochs * (25_000 // batch_size)
 
 
-# Yang et al., CVPR 2021.
+# Yang et al., CVPR 2021. The place of the Engine-cells, alpha's steps and the closing are ours.
 _ENTRANNAS = Method(
     every_cell,
     edge_softmax,

@@ -15,8 +15,8 @@ def alpha_epochs(config: SearchConfig) -> range:
 def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
     """Return alpha's learning rate in an epoch, by the method's schedule.
 
-    It begins at the configured one, or at the method's `alpha_travel` over the number of alpha steps: Adam's steps are
-    about as long as its rate, so rate times steps is how far an alpha can go. Left at the protocol's rate, a search of
+    It begins at the configured one, or at the method's `alpha_travel` over the number of alpha steps: a step is about
+    as long as the rate, so rate times steps is how far an alpha can go. Left at the protocol's rate, a search of
     few steps would derive from weights that are nearly alike. Ours.
     """
     method = method_of(config)
