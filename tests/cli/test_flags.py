@@ -119,7 +119,7 @@ CASES: dict[str, dict[str, dict[str, str]]] = {
 """The cases that a default may tell apart, with what is set in each."""
 
 IN_WORDS = {"engines", "weights_lr", "alpha_lr", "trial_cells", "lr"}
-OF_EPOCHS = {"warmup_epochs", "settling_epochs"}
+OF_EPOCHS = {"warmup_epochs", "settling_epochs", "closing_epochs"}
 
 
 def _told(text: str, cases: list[str]) -> dict[str, str]:
@@ -146,9 +146,9 @@ def test_a_default_that_is_told_is_the_one_that_is_taken(command: str, name: str
     cases = CASES[command]
     told = _told(_about(command, name)["told"], list(cases))
     for case in (case for case, settings in cases.items() if name not in settings):
-        epochs = {"epochs": 100} if command == "search" and name in OF_EPOCHS else {}
+        epochs = {"epochs": 120} if command == "search" and name in OF_EPOCHS else {}
         taken = getattr(COMMANDS[command].resolve({"data": "photos", **epochs, **cases[case]}), name)
-        wanted = re.sub(r"(\d)/(\d+) of the epochs", lambda part: str(100 * int(part[1]) // int(part[2])), told[case])
+        wanted = re.sub(r"(\d)/(\d+) of the epochs", lambda part: str(120 * int(part[1]) // int(part[2])), told[case])
         assert shown(taken) == wanted, case
 
 
