@@ -22,7 +22,7 @@ from entrannas.runs.run import Run
 from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
-METHODS["entrannas-adam"] = replace(METHODS["entrannas"], alpha_step="adam")
+METHODS["entrannas-direction"] = replace(METHODS["entrannas"], alpha_step="direction")
 METHODS["entrannas-restless"] = replace(METHODS["entrannas"], alpha_schedule="constant")
 CELLS = 5
 KINDS = SPACES["darts"].skeleton.cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
@@ -31,8 +31,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Engine-cells last": {"engines": last_of_each_kind(KINDS), "move_every": 0},
     "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction")), "move_every": 0},
     "Engine-cells all": {"engines": every_cell(KINDS), "move_every": 0},
-    "moving to the last too": {"engines": every_cell(KINDS)},
-    "alpha by Adam": {"method": "entrannas-adam"},
+    "never the last": {"engines": every_cell(KINDS)[:-1]},
+    "direction of alpha": {"method": "entrannas-direction"},
     "no closing": {"closing_epochs": 0},
     "features not shared": {"method": "entrannas-unshared"},
     "warm-up of a quarter": {"warmup_epochs": 2},

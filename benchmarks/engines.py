@@ -1,8 +1,8 @@
 """What the place of the Engine-cells costs: seconds and bytes of a weights step and of an alpha step.
 
 Every placement runs in one process, in turn, round after round; the figures are medians over the rounds, and the
-ratios are to the default: a place that moves, of which each round takes the mean over places that have each cell but
-the last once. The last row has no Engine-cell: its weights step is a training step of the derived network, and two of
+ratios are to the default: a place that moves, of which each round takes the mean over places that have each cell
+once. The last row has no Engine-cell: its weights step is a training step of the derived network, and two of
 them see as many images as a weights step and an alpha step. The images are noise: the cost does not depend on them.
 """
 
@@ -17,7 +17,7 @@ from measuring import parser, record, saved_bytes, seconds
 from entrannas.architecture.spaces import SPACES
 from entrannas.networks.size import Size
 from entrannas.runtime.device import start
-from entrannas.searching.methods import METHODS, all_but_the_last, every_cell, last_of_each_kind, no_cell
+from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind, no_cell
 from entrannas.searching.places import in_turn
 from entrannas.searching.searcher import Searcher
 
@@ -32,7 +32,7 @@ def middle_of_each_kind(kinds: tuple[str, ...]) -> tuple[int, ...]:
 
 
 PLACEMENTS = {
-    "moving": all_but_the_last,
+    "moving": every_cell,
     "last of each kind": last_of_each_kind,
     "middle of each kind": middle_of_each_kind,
     "first of each kind": first_of_each_kind,

@@ -32,7 +32,7 @@ def test_search_train_evaluate_show(entrannas: Entrannas, tmp_path: Path) -> Non
     genotype = library.load_genotype("found")
     assert json.loads((run / "genotype.json").read_text()) == search.json["genotype"]
     config = json.loads((run / "config.json").read_text())
-    assert (config["epochs"], config["method"], config["engines"], config["seed"]) == (2, "entrannas", [0, 1], 0)
+    assert (config["epochs"], config["method"], config["engines"], config["seed"]) == (2, "entrannas", [0, 1, 2], 0)
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in metrics] == [0, 1]
     assert metrics[-1]["genotype"] == genotype.to_text()

@@ -17,7 +17,7 @@ def test_search_defaults_are_the_protocol() -> None:
         (0.1, 0.001, 6e-4 * 50 / 44)
     )
     assert (config.warmup_epochs, config.settling_epochs, config.closing_epochs) == (0, 0, 6)
-    assert (config.engines, config.move_every) == (tuple(range(7)), 1)
+    assert (config.engines, config.move_every) == (tuple(range(8)), 1)
     at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
     assert at_64.weights_lr == pytest.approx(0.025)
 

@@ -88,16 +88,6 @@ def last_of_each_kind(kinds: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted({kind: index for index, kind in enumerate(kinds)}.values()))
 
 
-def all_but_the_last(kinds: Sequence[str]) -> tuple[int, ...]:
-    """Choose all cells but the last.
-
-    Ours. What the last cell makes goes straight into the classifier, so its gradient is long and of one mind: for wide
-    and dilated kernels, on the smallest maps, which is not what the others need. It is one of 8 cells in the super-net,
-    and one of 20 in the network that is trained.
-    """
-    return tuple(range(len(kinds) - 1))
-
-
 def every_cell(kinds: Sequence[str]) -> tuple[int, ...]:
     """Choose all cells: a super-net without Transit-cells."""
     return tuple(range(len(kinds)))
@@ -113,15 +103,14 @@ def _travel(rate: float, epochs: int, batch_size: int) -> float:
     return rate * epochs * (25_000 // batch_size)
 
 
-# Yang et al., CVPR 2021. The place of the Engine-cells, alpha's steps and the closing are ours.
+# Yang et al., CVPR 2021. The place of the Engine-cells and the closing are ours.
 _ENTRANNAS = Method(
-    all_but_the_last,
+    every_cell,
     edge_softmax,
     strongest,
     share_features=True,
     tau=(1.0, 0.1),
     alpha_schedule="temperature",
-    alpha_step="direction",
     alpha_travel=_travel(6e-4, 50, 256),
     batch_size=256,
     move_every=1,
@@ -134,7 +123,6 @@ _DST = replace(
     derivation=nonzero,
     tau=(1.0, 1.0),
     alpha_schedule="constant",
-    alpha_step="adam",
     warmup=2 / 5,
     beta="thresholds",
     note="topology learned",
@@ -191,7 +179,6 @@ IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
         "settling": 1 / 4,
         "alpha_travel": _travel(6e-4, 37, 256),
         "alpha_schedule": "cosine",
-        "alpha_step": "adam",
         "trials": 18,
     },
 }
