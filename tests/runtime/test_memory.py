@@ -39,8 +39,11 @@ class Said:
             self.lines.append(event.text)
 
 
-def _search(out: Path, epochs: int = 3, resume: bool = False, listeners: tuple[Listener, ...] = ()) -> Path:
-    config = SearchConfig.resolve(SMALL | {"epochs": epochs, "alpha_lr": 1e-9})  # one architecture, often
+def _search(
+    out: Path, epochs: int = 3, resume: bool = False, listeners: tuple[Listener, ...] = (), **settings: Any
+) -> Path:
+    one = {"alpha_lr": 1e-9, "move_every": 0}  # architecture and place of the Engine-cells, often
+    config = SearchConfig.resolve(SMALL | {"epochs": epochs} | one | settings)
     return search(config, out, resume, listeners).run
 
 
@@ -83,6 +86,13 @@ def test_a_search_records_an_architecture_that_stays(tmp_path: Path, monkeypatch
     assert gpu.recordings == 2 and len(gpu.streams) == len(gpu.pools) == 1
     assert lines[0]["passes"] == {"launched": 4, "recorded": 2, "replayed": 0}
     assert [line["passes"] for line in lines[1:]] == [{"launched": 0, "recorded": 0, "replayed": 6}] * 2
+
+
+def test_a_search_records_each_place_of_the_engine_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu(monkeypatch)
+    lines = _metrics(_search(tmp_path / "run", epochs=6, move_every=1, closing_epochs=0))
+    assert gpu.recordings == 4, "one normal cell, two reduction cells, two passes"
+    assert lines[-1]["passes"] == {"launched": 0, "recorded": 0, "replayed": 6}
 
 
 def test_what_a_cpu_does_is_told(undisturbed: dict[Callable[..., Path], Path]) -> None:
