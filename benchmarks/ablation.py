@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import load_dataset
+from holding_out import hold_out
 
 import entrannas
 from entrannas.architecture.spaces import SPACES
@@ -22,7 +22,6 @@ from entrannas.runs.run import Run
 from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
-METHODS["entrannas-direction"] = replace(METHODS["entrannas"], alpha_step="direction")
 METHODS["entrannas-restless"] = replace(METHODS["entrannas"], alpha_schedule="constant")
 CELLS = 5
 KINDS = SPACES["darts"].skeleton.cell_kinds(CELLS)  # normal, reduction, normal, reduction, normal
@@ -32,7 +31,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Engine-cells first": {"engines": (KINDS.index("normal"), KINDS.index("reduction")), "move_every": 0},
     "Engine-cells all": {"engines": every_cell(KINDS), "move_every": 0},
     "never the last": {"engines": every_cell(KINDS)[:-1]},
-    "direction of alpha": {"method": "entrannas-direction"},
     "no closing": {"closing_epochs": 0},
     "features not shared": {"method": "entrannas-unshared"},
     "warm-up of a quarter": {"warmup_epochs": 2},
@@ -63,14 +61,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     options = parser.parse_args()
 
-    folder = options.out / "images"
-    if not (folder / "test.parquet").exists():
-        images = load_dataset(
-            "parquet", data_files=sorted(map(str, options.data.glob("train*.parquet"))), split="train"
-        )
-        images = images.shuffle(seed=0)
-        images.select(range(options.images)).to_parquet(folder / "train.parquet")
-        images.select(range(options.images, options.images + options.held_out)).to_parquet(folder / "test.parquet")
+    folder = hold_out(options.data, options.out / "images", options.images, options.held_out)
     shared = {"data": str(folder), "image_size": options.image_size, "cells": CELLS, "batch_size": 64}
     searching = shared | {"channels": 8, "epochs": options.epochs}
     training = shared | {

@@ -60,8 +60,9 @@ def main() -> None:
 
     taken: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in PLACEMENTS}
     for round_ in range(options.rounds + 1):
-        for name, searcher in searchers.items():
-            places = in_turn(kinds, searcher.supernet.config.engines) if name == "moving" else [searcher.engines]
+        for name, place in PLACEMENTS.items():
+            searcher = searchers[name]
+            places = in_turn(kinds, place(kinds), int(name == "moving"))
             for step in ("weights", "alpha") if rows[name]["engines"] else ("weights", "weights"):
                 run = partial(getattr(searcher, f"{step}_step"), images, labels, genotype)
                 each = []

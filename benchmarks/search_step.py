@@ -117,8 +117,8 @@ def main() -> None:
         genotype = reference.derive()
         for name, searcher in rows.items():
             adopt(searcher, alpha, genotype)
-            kinds, engines = searcher.supernet.kinds, searcher.supernet.config.engines
-            places = in_turn(kinds, engines) if searcher.method.move_every else [engines]
+            supernet = searcher.supernet
+            places = in_turn(supernet.kinds, supernet.config.engines, searcher.method.move_every)
             for step in ("weights", "alpha") if name != "floor" else ("weights",):
                 run = partial(getattr(searcher, f"{step}_step"), inputs[name], labels, genotype)
                 each: list[float] = []

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,21 +25,21 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from datasets import load_dataset
+from holding_out import hold_out
 from measuring import record, seconds
 from torch import Tensor, nn
 
-from entrannas.architecture import SPACES, Genotype, cell_channels
+from entrannas.analysis.random_cells import draw_pair
+from entrannas.architecture import Genotype, cell_channels
 from entrannas.architecture.skeletons import NASBENCH201
 from entrannas.data import Augmentation, load_training_data, ordered_batches, plain_batches, training_batches
-from entrannas.files import to_json, write_whole, writing
+from entrannas.files import to_json, write_whole
 from entrannas.networks import Network, Size, build_network, cost
 from entrannas.networks.operations import BatchNorm2d, Conv2d, ReluDepthwise
 from entrannas.networks.stack import build_stem
 from entrannas.runs import Run, load_genotype, load_tensors, take_up
 from entrannas.runs.checkpoints import tensors_file
 from entrannas.runtime import Replay, accuracy, cosine, generator, seed_of, start
-from entrannas.searching.derivation import strongest
 from entrannas.training import TrainConfig, Trainer
 
 PUBLISHED = "darts-v2", "pc-darts-cifar"
@@ -154,7 +155,8 @@ class Course:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.out: Path = options.out
-        folder = _images(options.data, self.out, options.images, options.held_out)
+        images = self.out / f"images-{options.images}-{options.held_out}"
+        folder = hold_out(options.data, images, options.images, options.held_out)
         short = {"auxiliary": 0.0, "drop_path": 0.0, "cutout": 0.0}
         settings = {name: getattr(options, name) for name in ("cells", "channels", "epochs", "batch_size")}
         self.config = TrainConfig.resolve({"data": str(folder), **settings, **short})
@@ -323,36 +325,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _images(data: Path, out: Path, images: int, held_out: int) -> Path:
-    """Make a data set of training images alone, part of which takes the place of the test images."""
-    folder = out / f"images-{images}-{held_out}"
-    if not (folder / "test.parquet").exists():
-        files = sorted(map(str, data.glob("train*.parquet")))
-        every = load_dataset("parquet", data_files=files, split="train").shuffle(seed=0)
-        for name, part in {"train": range(images), "test": range(images, images + held_out)}.items():
-            with writing(folder / f"{name}.parquet") as file:
-                every.select(part).to_parquet(file)
-    return folder
-
-
 def _candidates(course: Course, options: argparse.Namespace) -> dict[str, list[Candidate]]:
     """Return those of each row; each of a row has a seed of its own, the first of every row the same."""
     found, old = ([load_genotype(one) for one in runs] for runs in (options.found, options.old))
-    drawn = [_random(seed) for seed in range(options.random)]
+    drawn = [draw_pair(random.Random(seed)) for seed in range(options.random)]
     cells = {"found": found, "found, the old way": old, "random": drawn}
     cells |= {name: [load_genotype(name)] * options.seeds for name in PUBLISHED}
     rows = {name: [course.cell(one, seed) for seed, one in enumerate(row)] for name, row in cells.items()}
     aim = statistics.mean(course.multiply_adds(candidate.build()) for candidate in rows["found"])
     return rows | {name: [course.hand_made(name, aim, seed) for seed in range(options.seeds)] for name in HAND_MADE}
-
-
-def _random(seed: int) -> Genotype:
-    """Draw two cells: what is derived of weights that are all drawn alike."""
-    space, drawn = SPACES["darts"], generator("random", seed)
-    normal, reduction = (
-        strongest(torch.rand(len(space.edges), len(space.operations), generator=drawn), space) for _ in space.kinds
-    )
-    return Genotype(normal, reduction)
 
 
 def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:

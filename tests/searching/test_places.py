@@ -45,11 +45,12 @@ def test_only_those_cells_that_may_be_are_drawn() -> None:
 def test_without_moving_all_are_engine_cells_always(space: str) -> None:
     kinds = SPACES[space].skeleton.cell_kinds(8)
     assert set(islice(moving(kinds, (1, 2, 5), 0, generator("places", 0)), 5)) == {(1, 2, 5)}
+    assert in_turn(kinds, (1, 2, 5), 0) == [(1, 2, 5)]
 
 
 @given(STACKS)
 def test_in_turn_each_cell_has_its_place(kinds: tuple[str, ...]) -> None:
-    places = in_turn(kinds, range(len(kinds)))
+    places = in_turn(kinds, range(len(kinds)), 1)
     assert {index for place in places for index in place} == set(range(len(kinds)))
     assert len(places) == kinds.count("normal") or len(places) == 2
     assert all(sorted(kinds[index] for index in place) == ["normal", "reduction"] for place in places)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -49,20 +47,6 @@ def test_what_has_diverged_derives_nothing(method: str, value: float) -> None:
 def test_the_last_of_each_kind() -> None:
     assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(8)) == (5, 7)
     assert last_of_each_kind(SPACES["darts"].skeleton.cell_kinds(5)) == (3, 4)
-
-
-def test_alpha_moves_by_its_rate_along_the_direction_wherever_the_engine_cells_are() -> None:
-    """Root mean square of a first step, whose gradient differs by the place."""
-    torch.manual_seed(0)
-    row = replace(METHODS["entrannas"], alpha_step="direction")
-    searcher = Searcher.build(start("cpu", "32-true"), row, DARTS, Size(8, channels=4, num_classes=4))
-    searcher.set_rates(0.01, 0.0)
-    for searcher.engines in ((0, 2), (7, 5)):
-        before = {kind: alpha.detach().clone() for kind, alpha in searcher.alpha.items()}
-        searcher.alpha_optimizer.state.clear()
-        searcher.alpha_step(*BATCH, searcher.derive())
-        for kind, alpha in searcher.alpha.items():
-            assert (alpha - before[kind]).square().mean().sqrt().item() == pytest.approx(0.01, rel=1e-4)
 
 
 @pytest.mark.parametrize("method", LEARNING)

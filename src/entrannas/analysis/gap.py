@@ -82,7 +82,7 @@ def consistency(
         p = opened.searcher.closed(opened.searcher.relax(), genotype)
 
     supernet = opened.searcher.supernet
-    places = in_turn(supernet.kinds, config.engines) if config.move_every else [config.engines]
+    places = in_turn(supernet.kinds, config.engines, config.move_every)
     accuracies = []
     indices = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
     for engines in (*places, ()):

@@ -151,7 +151,7 @@ class SearchConfig(Configuration):
     alpha_lr: Rate | None = setting(
         LEARNING, Follows(lambda settings: None, "such that alpha can go as far as in the method's paper")
     )
-    """Learning rate of alpha in its first epoch; whether it falls over the epochs is the method's."""
+    """Learning rate of Adam, for alpha, in its first epoch; whether it falls over the epochs is the method's."""
     beta_lr: Rate = setting(LEARNING, 0.1)
     """Learning rate of Adam, for the thresholds of a method that has them; it falls to 0 along a cosine."""
     target_connections: Annotated[float, Between(0, 1000)] = setting(

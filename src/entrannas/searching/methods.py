@@ -37,8 +37,6 @@ class Method:
         alpha_travel: how far alpha can go by the published protocol: its rate times the number of its steps.
         alpha_schedule: alpha's rate over the epochs: `constant`; with the `temperature`, so that alpha / tau moves at
             one pace; or along a `cosine` to 0, as the weights'.
-        alpha_step: what alpha's rate multiplies: `adam`, by which every single alpha moves at that rate; or the
-            `direction` of a cell's gradient, see `direction`.
         batch_size: how many images a step has by the published protocol.
         warmup: the fraction of the epochs, at the start, in which weights alone learn.
         settling: the fraction of the epochs, at the end, in which weights alone learn.
@@ -63,7 +61,6 @@ class Method:
     batch_size: int
     move_every: int = 0
     alpha_schedule: Literal["constant", "temperature", "cosine"] = "constant"
-    alpha_step: Literal["adam", "direction"] = "adam"
     warmup: float = 0.0
     settling: float = 0.0
     closing: float = 0.0

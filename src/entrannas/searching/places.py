@@ -32,8 +32,10 @@ def moving(kinds: Sequence[str], engines: Sequence[int], steps: int, random: tor
             yield place
 
 
-def in_turn(kinds: Sequence[str], engines: Sequence[int]) -> list[Place]:
-    """Return places of one cell of each kind in which each of `engines` is at least once, as few as there can be."""
+def in_turn(kinds: Sequence[str], engines: Sequence[int], steps: int) -> list[Place]:
+    """Return as few of the places that `moving` yields as there can be, so that each of `engines` is in one."""
+    if not steps:
+        return [tuple(engines)]
     candidates = _candidates(kinds, engines)
     count = max(len(cells) for cells in candidates)
     return [tuple(sorted(cells[i % len(cells)] for cells in candidates)) for i in range(count)]

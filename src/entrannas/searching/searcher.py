@@ -11,16 +11,12 @@ from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, descend, diverged, generator, gradients_by
-from entrannas.searching.direction import Direction
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import closed, entropy, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-_ALPHA_DECAY = 1e-3
 
 
 class Searcher:
@@ -46,7 +42,7 @@ class Searcher:
         seed: int,
         replay: Replay,
     ) -> None:
-        """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up what optimises them and the weights.
+        """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
 
         Thresholds have a rate of their own and no weight decay, shares those of alpha. Passes run through `replay`.
         """
@@ -66,15 +62,11 @@ class Searcher:
         self.target = 0.0
         self.weights_optimizer = torch.optim.SGD(self.supernet.parameters(), lr=0.0, momentum=0.9, weight_decay=3e-4)
         alphas, betas = list(self.alpha.values()), list(self.beta.values())
-        self.alpha_optimizer: torch.optim.Optimizer
-        if method.alpha_step == "direction":
-            self.alpha_optimizer = Direction([*alphas, *betas], lr=0.0, weight_decay=_ALPHA_DECAY)
-        else:
-            own = betas if method.thresholds else []
-            groups = [{"params": alphas if own else alphas + betas, "weight_decay": _ALPHA_DECAY}]
-            if own:
-                groups.append({"params": own, "weight_decay": 0.0})
-            self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
+        own = betas if method.thresholds else []
+        groups = [{"params": alphas if own else alphas + betas, "weight_decay": 1e-3}]
+        if own:
+            groups.append({"params": own, "weight_decay": 0.0})
+        self.alpha_optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.5, 0.999))
         self.initial = self.derive()
 
     @classmethod
