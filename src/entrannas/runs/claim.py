@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Self
 
 from entrannas.errors import InputError
@@ -134,8 +135,9 @@ def _make(path: Path) -> list[Path]:
             try:
                 folder.mkdir()
             except FileExistsError:
-                if os.path.lexists(folder) and not folder.is_dir():
-                    raise
+                with suppress(FileNotFoundError):  # a directory is one in the same look, should it be removed next
+                    if not S_ISDIR(folder.lstat().st_mode) and not folder.is_dir():
+                        raise
             else:
                 made.append(folder)
     return made
