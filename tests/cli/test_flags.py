@@ -23,7 +23,7 @@ from entrannas.training.configuration import PROTOCOLS, TrainConfig
 from .conftest import Asked
 
 COMMANDS: dict[str, type[Configuration]] = {"search": SearchConfig, "train": TrainConfig}
-OWN = {"out", "resume", "config", "as_json"}
+OWN = {"devices", "out", "resume", "config", "as_json"}
 FLAGS = [(command, name) for command, model in COMMANDS.items() for name in model.model_fields if name != "data"]
 
 

@@ -75,7 +75,7 @@ def _count(
                 learner.steps += 1
                 task.stepped()
             task.end_epoch(epoch, {"epoch": epoch, "steps": int(learner.steps)})
-        return task.finish(Counted(task.run.path, int(learner.steps)))
+        return task.finish(lambda: Counted(task.run.path, int(learner.steps)))
 
 
 def _metrics(path: Path) -> list[dict[str, int]]:

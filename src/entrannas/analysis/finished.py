@@ -14,7 +14,7 @@ from entrannas.data import Batch, DataSettings, TrainingData, load_training_data
 from entrannas.errors import InputError
 from entrannas.networks import SuperNet
 from entrannas.runs import CHECKPOINT, Run, take_up
-from entrannas.runtime import Device, start
+from entrannas.runtime import Device, each_in_turn, here, start, sum_of
 from entrannas.searching import METHODS, SearchConfig, SearchEpoch, Searcher, build_searcher, closing, temperature
 
 if TYPE_CHECKING:
@@ -65,16 +65,32 @@ class Searched:
         fabric = start(device, config.precision)
         gone = os.path.isabs(config.data) and not os.path.isdir(config.data)
         own = wanted if gone else replace(config.data_settings(), skip_damaged=wanted.skip_damaged)
-        data = load_training_data(own, fabric.device, run.seen(), run.data())
+        data = each_in_turn(lambda: load_training_data(own, fabric.device, run.seen(), run.data()))
         searcher = build_searcher(fabric, config, data)
         take_up(searcher, run.load_checkpoint()[1], run.path / CHECKPOINT)
         searcher.tau, searcher.closing = temperature(config, config.epochs - 1), closing(config, config.epochs - 1)
         return cls(fabric, config, data, searcher)
 
     def estimate_statistics(self, network: nn.Module, batches: Iterable[Batch]) -> None:
-        """Set batch norm's statistics to the averages over the batches; one of a single image has none."""
+        """Set batch norm's statistics to the averages over the batches; one of a single image has none.
+
+        The batches are those of this process; the averages are over those of all.
+        """
         with self.fabric.autocast():
             update_bn((images for images, _ in batches if len(images) > 1), network)
+        if here().count > 1:
+            _average_statistics(network)
+
+
+def _average_statistics(network: nn.Module) -> None:
+    """Average those of all processes, each weighed by the number of its batches."""
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm.num_batches_tracked is not None:
+            own = norm.num_batches_tracked
+            of_all = sum_of(own)
+            for statistic in (norm.running_mean, norm.running_var) if of_all else ():
+                assert statistic is not None
+                statistic.copy_(sum_of(statistic * own) / of_all)
 
 
 class Fixed(nn.Module):

@@ -14,7 +14,7 @@ from entrannas.architecture import NONE, Connection, Genotype, SearchSpace, save
 from entrannas.data import load_test_images, ordered_batches, plain_batches
 from entrannas.files import to_json, write_whole
 from entrannas.runs import Events, Listener, Result
-from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory
+from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, each_in_turn, enough_memory, here
 from entrannas.searching import SearchEpoch, halves, in_turn
 
 _BATCH = 250
@@ -75,8 +75,9 @@ def consistency(
     wanted = config.data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     opened = Searched.load(searched, config, device, wanted)
     images = opened.data.images
-    say = Events(listeners).tell
-    held_out = load_test_images(wanted, searched.data(), searched.seen(), opened.fabric.device, say)
+    say = Events(listeners if here().leads else ()).tell
+    arguments = wanted, searched.data(), searched.seen(), opened.fabric.device, say
+    held_out = each_in_turn(lambda: load_test_images(*arguments))
     genotype = opened.searcher.derive()
     with torch.no_grad():
         p = opened.searcher.closed(opened.searcher.relax(), genotype)
@@ -101,8 +102,9 @@ def consistency(
         dropped_mass=dropped_mass(p, genotype, opened.searcher.space),
         changes=tuple(line.changes for line in searched.metrics(SearchEpoch)),
     )
-    write_whole(searched.path / "consistency.json", to_json(result.json()))
-    save_plot(draw(result, config.method), searched.path, "consistency")
+    if here().leads:
+        write_whole(searched.path / "consistency.json", to_json(result.json()))
+        save_plot(draw(result, config.method), searched.path, "consistency")
     return result
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from entrannas.cli.process import follows
 from entrannas.errors import InputError
 
 
@@ -103,15 +104,18 @@ def run() -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
             return _fail(error.format_message())
-        from entrannas.runtime import shortage
+        from entrannas.runtime import lost_another, shortage
 
         if lack := shortage(error):
             return _fail(f"{lack}: make room and try again")
+        if lost_another(error):
+            _fail("another process of this run has gone; --resume goes on after the last whole epoch")
+            return 3
         raise
 
 
 def _fail(message: str) -> int:
-    if message:  # a command that was asked for nothing has shown its help, and complains of nothing
+    if message and not follows():  # a command that was asked for nothing has shown its help, and complains of nothing
         text = " ".join(message.split()).replace("Value error, ", "")  # Typer's, of a name that is not in a list
         print(f"entrannas: {text}", file=sys.stderr)
     return 2

@@ -31,6 +31,9 @@ Data = Annotated[
 ]
 
 
+_METAVARS = {int: "INTEGER", float: "NUMBER"}
+
+
 def option(group: str, text: str, *names: str, **options: Any) -> Any:
     """Make a flag that is no setting; its default is told in the text."""
     return typer.Option(*names, help=text, rich_help_panel=group, show_default=False, **options)
@@ -41,9 +44,26 @@ def whole(group: str, text: str, low: int, high: int) -> Any:
     return option(group, text, metavar=_METAVARS[int], parser=_parser(Annotated[int, Between(low, high)]))
 
 
+def _parser(kind: Any) -> Callable[[Any], Any]:
+    """Make the parser of a flag, which tells of a failure in plain words."""
+    checked: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def parse(value: Any) -> Any:
+        try:
+            return checked.validate_python(value)
+        except ValidationError as error:
+            raise typer.BadParameter(explain(error)) from None
+
+    return parse
+
+
 Out = Annotated[Path | None, option(RUN, "The run directory. Default: a new one in runs/.")]
 Resume = Annotated[bool, option(RUN, "Go on with the run in --out after its last whole epoch.", "--resume")]
 ConfigFile = Annotated[Path | None, option(RUN, "Settings from a YAML file; flags win over it.", "--config")]
+Devices = Annotated[
+    int | None,
+    whole(RUN, "So many processes on this machine: one a GPU, or one a share of the cores. Default: 1.", 1, 1024),
+]
 Json = Annotated[bool, option(RUN, "End stdout with one JSON object.", "--json")]
 
 OF_A_TEST = "data", "test_split", "label_column", "skip_damaged", "device"
@@ -125,25 +145,9 @@ def _type(annotation: Any) -> Any:
     return annotation
 
 
-_METAVARS = {int: "INTEGER", float: "NUMBER"}
-
-
 def _text(kind: Any) -> Any:
     """Take several numbers as text, which is the configuration's to read, as it is from a file."""
     return tuple[(str,) * len(get_args(kind))] if get_origin(kind) is tuple else kind  # type: ignore[misc]
-
-
-def _parser(kind: Any) -> Callable[[Any], Any]:
-    """Make the parser of a flag, which tells of a failure in plain words."""
-    checked: TypeAdapter[Any] = TypeAdapter(kind)
-
-    def parse(value: Any) -> Any:
-        try:
-            return checked.validate_python(value)
-        except ValidationError as error:
-            raise typer.BadParameter(explain(error)) from None
-
-    return parse
 
 
 def with_file(settings: Settings, file: Path | None, model: type[Configuration]) -> tuple[Settings, dict[str, str]]:

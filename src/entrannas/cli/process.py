@@ -18,11 +18,16 @@ _NAMES = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 _ENDING = {getattr(signal, name): told for name, told in _NAMES.items() if hasattr(signal, name)}
 _RESUMABLE = "search", "train", "bench"
 
+LAUNCHED_HERE = "entrannas"
+"""What the environment calls the processes that `--devices` has started."""
+
 
 def main() -> None:
     """Run the command line, and exit: with 2 if there is something to mend, with 128 and its number for a signal."""
     _listen(_exit)
     output = guard_streams()
+    if follows():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         from entrannas.cli.application import run
 
@@ -33,13 +38,25 @@ def main() -> None:
         code = int(ended.code or 0)
     _listen(signal.SIG_IGN)  # what is left is short
     for number in _ENDING:
-        if code == 128 + number:
+        if code == 128 + number and not _unheard():
             print(_told(number), file=sys.stderr)
     sys.stdout.flush()
     if output.lost and output.lost.errno != errno.EPIPE:  # a reader who has seen enough is no failure
         print(f"entrannas: cannot write the output: {output.lost.strerror}; the rest is done", file=sys.stderr)
         code = code or 2
     sys.exit(code)
+
+
+def follows() -> bool:
+    """Tell whether this process is one of several of a command, and not the first, which alone writes and speaks."""
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
+    by_slurm = os.environ.get("SLURM_NTASKS", "1") != "1" and os.environ.get("SLURM_PROCID", "0") != "0"
+    return by_torchrun or by_slurm
+
+
+def _unheard() -> bool:
+    """Tell whether another process tells of a signal: the first, or the one that `--devices` was given to."""
+    return follows() or os.environ.get("TORCHELASTIC_RUN_ID") == LAUNCHED_HERE
 
 
 def let_go() -> None:
@@ -67,7 +84,8 @@ def _raise(number: int, frame: "FrameType | None") -> None:
 
 def _exit(number: int, frame: "FrameType | None") -> None:
     """End at once; what is raised in the midst of an import may be lost there."""
-    os.write(2, f"{_told(number)}\n".encode())
+    if not _unheard():
+        os.write(2, f"{_told(number)}\n".encode())
     os._exit(128 + number)
 
 

@@ -7,7 +7,19 @@ import typer
 
 import entrannas.analysis
 import entrannas.searching
-from entrannas.cli.flags import OF_A_TEST, ConfigFile, Json, Out, Resume, Settings, resumed, settings_of, with_file
+from entrannas.cli.flags import (
+    OF_A_TEST,
+    ConfigFile,
+    Devices,
+    Json,
+    Out,
+    Resume,
+    Settings,
+    resumed,
+    settings_of,
+    with_file,
+)
+from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.printing import listeners, print_cells, print_cost, print_json
 from entrannas.runs import Configuration
 from entrannas.searching import SearchConfig
@@ -15,12 +27,19 @@ from entrannas.searching import SearchConfig
 
 @settings_of(SearchConfig)
 def search(
-    settings: Settings, out: Out = None, resume: Resume = False, config: ConfigFile = None, as_json: Json = False
+    settings: Settings,
+    out: Out = None,
+    resume: Resume = False,
+    config: ConfigFile = None,
+    devices: Devices = None,
+    as_json: Json = False,
 ) -> None:
     """Search an architecture: leaves a run directory with a genotype in it.
 
     The defaults are the paper's CIFAR-10 protocol; the embedded digits have a small preset.
     """
+    in_processes(devices)
+    resume = resume or taken_up_again(out)
     stored = resumed(out, "search", SearchConfig) if resume else {}
     given, places = with_file(settings, config, SearchConfig)
     resolved = SearchConfig.resolve({**stored, **given}, places)
@@ -36,12 +55,14 @@ def search(
 def consistency(
     settings: Settings,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search.")],
+    devices: Devices = None,
     as_json: Json = False,
 ) -> None:
     """Measure how far a search's super-net is from the network it derives, on the test images of [DATA].
 
     [DATA] is the run's own unless given. Leaves a plot and the figures in RUN.
     """
+    in_processes(devices)
     result = entrannas.analysis.consistency(run, **settings, listeners=listeners())
     print(f"super-net       {100 * result.supernet_accuracy:.2f} %")
     print(f"derived         {100 * result.derived_accuracy:.2f} %")

@@ -10,6 +10,7 @@ import entrannas.training
 from entrannas.architecture import PUBLISHED
 from entrannas.cli.flags import (
     ConfigFile,
+    Devices,
     Json,
     Out,
     Resume,
@@ -19,6 +20,7 @@ from entrannas.cli.flags import (
     settings_of,
     with_file,
 )
+from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.printing import listeners, print_json, print_test
 from entrannas.runs import Run, load_genotype
 from entrannas.training import Description, TrainConfig
@@ -39,6 +41,7 @@ def train(
     out: Out = None,
     resume: Resume = False,
     config: ConfigFile = None,
+    devices: Devices = None,
     as_json: Json = False,
 ) -> None:
     """Train the network of a genotype, and test it once at the end.
@@ -47,6 +50,8 @@ def train(
 
     With the weights of another training (--from), its sizes of network and images are the defaults.
     """
+    in_processes(devices)
+    resume = resume or taken_up_again(out)
     found = load_genotype(genotype)
     given, places = with_file(settings, config, TrainConfig)
     if resume:

@@ -9,6 +9,9 @@ from torch.nn import functional as F
 from entrannas.data.images import SURVEYED, Images, StreamedImages
 from entrannas.data.sources import balanced_order
 from entrannas.data.summary import Normalisation
+from entrannas.runtime import Part
+
+WHOLE = Part()
 
 
 def measure_normalisation(images: Images) -> tuple[Normalisation, str | None]:
@@ -50,6 +53,9 @@ def measure_normalisation(images: Images) -> tuple[Normalisation, str | None]:
 class Augmentation:
     """Random crops of the padded image, horizontal flips, and cutout (DeVries and Taylor, 2017).
 
+    What is drawn is drawn for a whole batch, of which a process may have a part: whoever has an image, it becomes the
+    same.
+
     Attributes:
         padding: black border before cropping, as a fraction of the image's longer side: 1/8 is CIFAR-10's 4 pixels.
         flip: mirror half of the images.
@@ -60,22 +66,23 @@ class Augmentation:
     flip: bool
     cutout: float
 
-    def crop(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Shift and mirror uint8 [batch, channels, height, width], each image its own way."""
+    def crop(self, images: Tensor, random: torch.Generator, part: Part = WHOLE) -> Tensor:
+        """Shift and mirror uint8 [batch, channels, height, width], a part of a batch, each image its own way."""
         batch, _, height, width = images.shape
+        whole = batch * part.count
         border = round(self.padding * max(height, width))
         padded = F.pad(images, (border,) * 4) if border else images
-        top = torch.randint(2 * border + 1, (batch, 1), generator=random)
-        left = torch.randint(2 * border + 1, (batch, 1), generator=random)
+        top = part.of(torch.randint(2 * border + 1, (whole, 1), generator=random))
+        left = part.of(torch.randint(2 * border + 1, (whole, 1), generator=random))
         rows, columns = top + torch.arange(height), left + torch.arange(width)
         if self.flip:
-            mirrored = torch.rand(batch, 1, generator=random) < 0.5
+            mirrored = part.of(torch.rand(whole, 1, generator=random) < 0.5)
             columns = torch.where(mirrored, columns.flip(1), columns)
         image = torch.arange(batch, device=images.device).view(-1, 1, 1)
         rows, columns = rows.to(images.device), columns.to(images.device)
         return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
-    def cut(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def cut(self, images: Tensor, random: torch.Generator, part: Part = WHOLE) -> Tensor:
         """Set a square, which may reach over the edge, to 0 in each image of [batch, channels, height, width]."""
         batch, _, height, width = images.shape
         side = round(self.cutout * max(height, width))
@@ -83,7 +90,7 @@ class Augmentation:
             return images
 
         def outside(length: int) -> Tensor:
-            start = torch.randint(length, (batch, 1), generator=random) - side // 2
+            start = part.of(torch.randint(length, (batch * part.count, 1), generator=random)) - side // 2
             pixel = torch.arange(length)
             return ((pixel < start) | (pixel >= start + side)).to(images.device)
 

@@ -14,6 +14,7 @@ from entrannas.data.settings import DataSettings
 from entrannas.data.sources import Source, Split, balanced_order, open_source
 from entrannas.data.summary import DataSummary, Normalisation, PixelRules
 from entrannas.errors import InputError
+from entrannas.runtime import Part, here
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images, float32 [batch, channels, height, width] in channels-last layout, and labels, int64 [batch]."""
@@ -204,25 +205,41 @@ def training_batches(
     augmentation: Augmentation,
     normalisation: Normalisation,
     random: torch.Generator,
-) -> Iterator[tuple[Tensor, Tensor]]:
+    part: Part | None = None,
+) -> Iterator[Batch]:
     """Yield one epoch of images, float32 [batch, *shape] in channels-last layout, and labels, int64 [batch].
 
     The images at `indices` come shuffled and augmented; those that do not fill a batch are left for another epoch.
+
+    Args:
+        images: among which they are.
+        indices: their positions.
+        batch_size: how many make a batch, of all processes together.
+        augmentation: what is done to them.
+        normalisation: of their pixels.
+        random: what the order and the augmentation are drawn by.
+        part: that of each batch which is yielded; by default this process's.
+
+    Raises:
+        InputError: there are fewer images than processes.
     """
+    part = part or here()
     order = indices[torch.randperm(len(indices), generator=random)]
-    size = min(batch_size, len(indices))
-    for batch, labels in images.batches([b for b in order.split(size) if len(b) == size]):
-        yield augmentation.cut(normalisation(augmentation.crop(batch, random)), random), labels
+    size = min(batch_size, len(indices) // part.count * part.count)
+    if not size:
+        raise InputError(f"{count(len(indices), 'image')} cannot be divided among {part.count} processes: start fewer")
+    for batch, labels in images.batches([part.of(b) for b in order.split(size) if len(b) == size]):
+        yield augmentation.cut(normalisation(augmentation.crop(batch, random, part)), random, part), labels
 
 
 def plain_batches(
-    images: Images, indices: Tensor, batch_size: int, normalisation: Normalisation
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the images at `indices` in order, as `training_batches` does but unaltered."""
-    for batch, labels in images.batches(indices.split(batch_size)):
+    images: Images, indices: Tensor, batch_size: int, normalisation: Normalisation, part: Part | None = None
+) -> Iterator[Batch]:
+    """Yield the images at `indices` in order, unaltered: this process's share of the batches, or another part's."""
+    for batch, labels in images.batches((part or here()).share(indices.split(batch_size))):
         yield normalisation(batch), labels
 
 
-def ordered_batches(images: Images, batch_size: int, normalisation: Normalisation) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all images in order, unaltered."""
+def ordered_batches(images: Images, batch_size: int, normalisation: Normalisation) -> Iterator[Batch]:
+    """Yield all images in order, unaltered: this process's share of the batches."""
     return plain_batches(images, torch.arange(len(images)), batch_size, normalisation)

@@ -3,7 +3,7 @@
 from entrannas.kernels.convolution import convolve
 from entrannas.kernels.depthwise import relu_depthwise
 from entrannas.kernels.mixture import weighted_sums
-from entrannas.kernels.norm import batch_norm
+from entrannas.kernels.norm import batch_norm, batch_norm_across
 from entrannas.kernels.pooling import max_pool
 
-__all__ = ["batch_norm", "convolve", "max_pool", "relu_depthwise", "weighted_sums"]
+__all__ = ["batch_norm", "batch_norm_across", "convolve", "max_pool", "relu_depthwise", "weighted_sums"]

@@ -2,6 +2,7 @@ from .cells import Live, live_weights
 from .costs import cost
 from .counting import Cost, check_operations, places, target_cost
 from .network import Network, build_network
+from .operations import normalise_across
 from .size import Size
 from .supernet import SuperNet, SuperNetConfig
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_operations",
     "cost",
     "live_weights",
+    "normalise_across",
     "places",
     "target_cost",
 ]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.kernels import batch_norm, convolve, max_pool, relu_depthwise
+from entrannas.kernels import batch_norm, batch_norm_across, convolve, max_pool, relu_depthwise
 
 Pair = tuple[int, int]
 
@@ -62,7 +62,13 @@ class MaxPool2d(nn.MaxPool2d):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch norm, see `kernels.batch_norm`."""
+    """Batch norm, see `kernels.batch_norm`.
+
+    Attributes:
+        across: whether it is over the images of all processes.
+    """
+
+    across = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise [batch, channels, height, width]."""
@@ -71,7 +77,15 @@ class BatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None and self.running_mean is not None and self.running_var is not None
         self.num_batches_tracked.add_(1)
         running = self.running_mean, self.running_var
-        return batch_norm(x, self.weight, self.bias, *running, self.momentum, self.eps)
+        normalise = batch_norm_across if self.across else batch_norm
+        return normalise(x, self.weight, self.bias, *running, self.momentum, self.eps)
+
+
+def normalise_across(network: nn.Module) -> None:
+    """Let the batch norms of a network be over the images of all processes from now on."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm2d):
+            module.across = True
 
 
 class ReluConvNorm(nn.Sequential):

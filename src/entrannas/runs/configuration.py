@@ -122,6 +122,9 @@ class Configuration(BaseModel):
     precision: Precision = setting(RUN, "32-true")
     """32-bit floats, or bf16-mixed, which takes less memory and is faster on a GPU."""
 
+    sync_batch_norm: bool | None = setting(RUN, None)
+    """Of several processes: normalise over the images of all; by default where one has fewer than 32 of a step."""
+
     @field_validator("data")
     @classmethod
     def _absolute(cls, data: str) -> str:

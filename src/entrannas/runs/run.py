@@ -58,9 +58,15 @@ Line = TypeVar("Line", bound=Epoch)
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory."""
+    """A run directory.
+
+    Attributes:
+        path: where it is.
+        writes: whether this process writes: of several, the first alone does.
+    """
 
     path: Path
+    writes: bool = True
 
     @classmethod
     def claim(cls, path: str | Path | None, command: str, config: Configuration, resume: bool) -> Claim:
@@ -171,6 +177,8 @@ class Run:
             config: its settings.
             files: the content of other files, by name.
         """
+        if not self.writes:
+            return
         if (self.path / ABOUT).exists():  # what a start left that was stopped
             for name in self.about().digests:
                 (self.path / name).unlink(missing_ok=True)
@@ -199,6 +207,8 @@ class Run:
         # A change that was noted, but had not come into force when the run was killed, is noted no longer.
         there = self.config(type(config))
         kept = tuple(one for one in before.changes if one.epoch < epoch or getattr(there, one.setting) == one.after)
+        if not self.writes:
+            return changes
         about = about.model_copy(update={"changes": kept + changes, "digests": before.digests})
         write_whole(self.path / ABOUT, about.sealed())
         if there != config:
@@ -274,7 +284,8 @@ class Run:
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
-        self.write(METRICS, b"".join([*self._lines(), json.dumps(metrics).encode(), b"\n"]))
+        if self.writes:
+            self.write(METRICS, b"".join([*self._lines(), json.dumps(metrics).encode(), b"\n"]))
 
     def read(self, name: str, kind: type[Read]) -> Read:
         """Read one of the run's JSON files.
@@ -313,6 +324,8 @@ class Run:
         leaves the old file, which is the first of the two. Which of them is there is settled by the next write of any
         file: only that remains accepted.
         """
+        if not self.writes:
+            return
         about = self.about()
         accepted = {other: self._settled(other, digests) for other, digests in about.digests.items()}
         accepted[name] = tuple(dict.fromkeys((*accepted.get(name, (None,))[-1:], digest_of(content))))
@@ -333,7 +346,8 @@ class Run:
         """Write tensors, with notes, as a safetensors file, see `write`."""
         from entrannas.runs.checkpoints import tensors_file
 
-        self.write(name, tensors_file(tensors, notes))
+        if self.writes:
+            self.write(name, tensors_file(tensors, notes))
 
     def load_tensors(self, name: str) -> tuple[dict[str, str], dict[str, "Tensor"]]:
         """Load a safetensors file of the run: its notes and its tensors, on the CPU.

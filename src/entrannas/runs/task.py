@@ -1,19 +1,23 @@
 """The ritual of a run: what a search and a training do alike, so that their loops hold only what is their own.
 
-with Task("training", "train", config, out, resume, listeners) as task:
-learner = ...
-task.begin(learner)
-for epoch in task.epochs(config.epochs, steps):
-...
-task.end_epoch(epoch, metrics)
-return task.finish(result)
+    with Task("training", "train", config, out, resume, listeners) as task:
+        learner = ...
+        task.begin(learner)
+        for epoch in task.epochs(config.epochs, steps):
+            ...
+            task.end_epoch(epoch, metrics)
+        return task.finish(lambda: result)
+
+Several processes go through it together: the first claims the directory, writes and speaks; the others follow.
 """
 
 import functools
 import json
+import math
 import platform
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,11 +31,24 @@ from entrannas.data import Seen, load_training_data
 from entrannas.errors import InputError
 from entrannas.kernels import c
 from entrannas.runs.checkpoints import Learner, not_finite, take_up, tensors_file
+from entrannas.runs.claim import Claim
 from entrannas.runs.configuration import Configuration
 from entrannas.runs.events import EpochEnded, Event, Events, Listener, Stepped
 from entrannas.runs.records import About, Change
 from entrannas.runs.run import CHECKPOINT, IMAGES, RESULT, Run
-from entrannas.runtime import LEARN_WITH_LESS, diverged, enough_memory, start
+from entrannas.runtime import (
+    LEARN_WITH_LESS,
+    Replay,
+    as_one,
+    check_divisible,
+    check_same,
+    diverged,
+    each_in_turn,
+    enough_memory,
+    here,
+    start,
+    wait_for_all,
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +75,16 @@ def _json(value: Any) -> Any:
 
 Found = TypeVar("Found", bound=Result)
 
+_FEW = 32  # images of a step, fewer than which make poor statistics
+
 
 class Task:
     """A run under way.
 
     Attributes:
-        run: its directory.
+        run: its directory; of several processes, the first writes there.
         fabric: its device and precision.
+        across: whether batch norm is over the images of all processes.
         data: what is learned from.
         seen: what is kept of its images.
         events: where it is said what happens.
@@ -93,25 +113,43 @@ class Task:
             behind: runs of whose results this one makes use: what they learned from is not tested on.
 
         Raises:
-            InputError: the run directory, the device or the data cannot be used.
+            InputError: the run directory, the device or the data cannot be used, or a batch has no equal parts for the
+                processes that there are.
         """
         self.began = time.monotonic()
         self.name, self.command, self.config = name, command, config
         self.resumed = resume
-        self._claim = Run.claim(out, command, config, resume)
-        self.run = Run(self._claim.path)
-        self.events = Events([self._keep, *listeners])
+        self.fabric = start(config.device, config.precision)
+        self._part, batch_size = here(), config.model_dump()["batch_size"]
+        check_divisible(batch_size)
+        own = batch_size // self._part.count
+        few = own < _FEW if config.sync_batch_norm is None else config.sync_batch_norm
+        self.across = self._part.count > 1 and few
+        self._claim: Claim | None = None
+        self.run = Run(as_one(lambda: self._claimed(out)), writes=self._part.leads)
+        self.events = Events([self._keep, *listeners] if self._part.leads else [])
         try:
-            self.fabric = start(config.device, config.precision)
             known = [self.run] if resume else [run for one in behind if (run := Run.find(one))]
             seen = functools.reduce(Seen.join, (run.seen() for run in known)) if known else None
-            self.data = load_training_data(config.data_settings(), self.fabric.device, seen)
+            self.data = each_in_turn(lambda: load_training_data(config.data_settings(), self.fabric.device, seen))
             self.seen = self.data.seen().behind(None if resume else seen)
             self._check_images(seen if resume else None)
-            self._memory = enough_memory(config.model_dump()["batch_size"], LEARN_WITH_LESS)
+            self._memory = enough_memory(own, LEARN_WITH_LESS)
         except BaseException:
-            self._claim.release()
+            self._release()
             raise
+
+    def _claimed(self, out: str | Path | None) -> Path:
+        self._claim = Run.claim(out, self.command, self.config, self.resumed)
+        return self._claim.path
+
+    def _release(self) -> None:
+        if self._claim is not None:
+            self._claim.release()
+
+    def replay(self) -> Replay:
+        """Return that through which passes are to run: without recordings where processes exchange within a pass."""
+        return Replay(after=math.inf if self.across else 2, say=self.events.tell)
 
     def _check_images(self, before: Seen | None) -> None:
         """Refuse to go on with a run on other images."""
@@ -131,8 +169,12 @@ class Task:
         """Leave it, and the directory to others."""
         try:
             return self._memory.__exit__(kind, error, traceback)
+        except InputError as lack:
+            if not self._part.leads:  # whom nobody hears otherwise
+                print(f"entrannas: process {self._part.index}: {lack}", file=sys.stderr)
+            raise
         finally:
-            self._claim.release()
+            self._release()
 
     def begin(self, learner: Learner, files: Mapping[str, bytes] | None = None) -> None:
         """Write what the run is, or take it up again after its last whole epoch, and say so.
@@ -154,6 +196,7 @@ class Task:
         else:
             images = {IMAGES: tensors_file(self.seen.tensors())}
             self.run.begin(self._about(), self.config, images | dict(files or {}))
+        wait_for_all()  # what has begun is read by all
         self.events.tell(f"{self.name} in {self.run.path}")
         for change in changes:
             self.events.tell(f"{change.setting} {change.after} from epoch {change.epoch + 1} on, not {change.before}")
@@ -197,10 +240,23 @@ class Task:
         self.events.say(EpochEnded(metrics))
         self.run.save_checkpoint(epoch + 1, state)
 
-    def finish(self, result: Found) -> Found:
-        """Write the result, and return it."""
-        self.run.write_json(RESULT, result.json())
-        return result
+    def check_same(self, genotype: Genotype) -> None:
+        """Compare what all processes have derived.
+
+        Raises:
+            InputError: it differs, so that they would go on with different searches.
+        """
+        check_same(genotype.to_text(), "an architecture")
+
+    def finish(self, sum_up: Callable[[], Found]) -> Found:
+        """Write the result, which the first process sums up, and return it."""
+
+        def written() -> Found:
+            result = sum_up()
+            self.run.write_json(RESULT, result.json())
+            return result
+
+        return as_one(written)
 
     def _keep(self, event: Event) -> None:
         """Keep an epoch's metrics in `metrics.jsonl`, as the first who listens."""

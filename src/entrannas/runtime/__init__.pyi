@@ -1,6 +1,19 @@
 from .device import Device, Precision, start
 from .learning import Tally, accuracy, cosine, descend, diverged, gradients_by, set_lr
 from .memory import LEARN_WITH_LESS, MEASURE_WITH_LESS, enough_memory, peak_memory, shortage
+from .processes import (
+    Part,
+    as_one,
+    check_divisible,
+    check_same,
+    each_in_turn,
+    gathered,
+    here,
+    lost_another,
+    mean_of,
+    sum_of,
+    wait_for_all,
+)
 from .replay import Replay
 from .seeds import generator, seed_of
 
@@ -8,19 +21,30 @@ __all__ = [
     "LEARN_WITH_LESS",
     "MEASURE_WITH_LESS",
     "Device",
+    "Part",
     "Precision",
     "Replay",
     "Tally",
     "accuracy",
+    "as_one",
+    "check_divisible",
+    "check_same",
     "cosine",
     "descend",
     "diverged",
+    "each_in_turn",
     "enough_memory",
+    "gathered",
     "generator",
     "gradients_by",
+    "here",
+    "lost_another",
+    "mean_of",
     "peak_memory",
     "seed_of",
     "set_lr",
     "shortage",
     "start",
+    "sum_of",
+    "wait_for_all",
 ]

@@ -1,6 +1,8 @@
-"""Where and how tensors are computed: device and precision, through Lightning Fabric."""
+"""Where and how tensors are computed: device, precision and processes, through Lightning Fabric."""
 
-from typing import TYPE_CHECKING, Literal
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Literal
 
 from entrannas.errors import InputError
 
@@ -14,8 +16,11 @@ Precision = Literal["32-true", "bf16-mixed"]
 def start(device: Device, precision: Precision) -> "Fabric":
     """Start Fabric on one device; `auto` is CUDA where there is one.
 
+    Where a launcher has started several processes, each has a device of its own, and they form a group: over NCCL on
+    GPUs, over gloo on CPUs.
+
     Raises:
-        InputError: CUDA asked for where there is none.
+        InputError: CUDA asked for where there is none, or fewer GPUs than processes on this machine.
     """
     import torch  # both take seconds to import: for those alone who compute
     from lightning_fabric import Fabric
@@ -27,6 +32,25 @@ def start(device: Device, precision: Precision) -> "Fabric":
     accelerator = "cuda" if available and device != "cpu" else "cpu"
     if accelerator == "cuda":
         torch.set_float32_matmul_precision("high")  # matrix products in TF32, as convolutions are by PyTorch's default
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    processes = _processes()
+    if accelerator == "cuda" and processes["devices"] > (gpus := torch.cuda.device_count()):
+        raise InputError(f"{processes['devices']} processes need a GPU each, and there are {gpus} on this machine")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(accelerator=accelerator, precision=precision, **processes)
     fabric.launch()
     return fabric
+
+
+def _processes() -> dict[str, Any]:
+    """Return what Fabric is to know of the processes that a launcher has started: how many, on how many machines."""
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    if TorchElasticEnvironment.detect():
+        count, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    elif "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
+        count = int(os.environ["SLURM_NTASKS"])
+        local = count // int(os.environ.get("SLURM_NNODES", 1))
+    else:
+        count = local = 1
+    return {"devices": local, "num_nodes": count // local, "strategy": "ddp"} if count > 1 else {"devices": 1}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from entrannas.errors import InputError
+from entrannas.runtime.processes import here, mean_of, sum_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -36,9 +37,12 @@ def gradients_by(variables: Sequence[Tensor], loss: Tensor, fabric: "Fabric") ->
 
 
 def descend(optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None]) -> None:
-    """Take a step along the gradients of the optimizer's one group of parameters, clipped to a norm of 5, as DARTS'."""
+    """Take a step along the gradients of the optimizer's one group of parameters, clipped to a norm of 5, as DARTS'.
+
+    They are those of this process's part of the batch; the step goes along their mean over all processes.
+    """
     (group,) = optimizer.param_groups
-    for parameter, gradient in zip(group["params"], gradients, strict=True):
+    for parameter, gradient in zip(group["params"], mean_of(gradients), strict=True):
         parameter.grad = gradient
     nn.utils.clip_grad_norm_(group["params"], _CLIP)
     optimizer.step()
@@ -46,14 +50,18 @@ def descend(optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None]
 
 @torch.no_grad()
 def accuracy(fabric: "Fabric", network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Return the share of the images that a network classifies rightly, from 0 to 1; it is left in evaluation mode."""
+    """Return the share of the images that a network classifies rightly, from 0 to 1; it is left in evaluation mode.
+
+    The batches are those of this process; the share is that of the images of all.
+    """
     network.eval()
     correct = total = 0
     for images, labels in batches:
         with fabric.autocast():
             correct += int((network(images).argmax(dim=1) == labels).sum())
         total += len(labels)
-    return correct / total
+    of_all: list[int] = sum_of(torch.tensor([correct, total], device=fabric.device)).tolist()
+    return of_all[0] / of_all[1]
 
 
 def diverged(what: str) -> InputError:
@@ -63,7 +71,7 @@ def diverged(what: str) -> InputError:
 
 
 class Tally:
-    """Sums loss and correct predictions on the device, so that no step waits for it."""
+    """Sums loss and correct predictions on the device, so that no step waits for it; over all processes at the end."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -83,7 +91,8 @@ class Tally:
             InputError: the loss is not a number any more.
         """
         assert self.sums is not None, "an epoch has at least one step"
-        loss, correct = self.sums.tolist()
+        loss, correct = sum_of(self.sums).tolist()
+        count = self.count * here().count
         if not math.isfinite(loss):
             raise diverged("the loss is")
-        return loss / self.count, correct / self.count
+        return loss / count, correct / count

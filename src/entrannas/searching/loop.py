@@ -11,9 +11,19 @@ from torch import Tensor
 
 from entrannas.architecture import Connection, Genotype, save_pictures
 from entrannas.data import Augmentation, TrainingData, balanced_order, training_batches
-from entrannas.networks import Size, target_cost
+from entrannas.networks import Size, normalise_across, target_cost
 from entrannas.runs import Configuration, Listener, Result, Task
-from entrannas.runtime import Replay, Tally, cosine, enough_memory, generator, peak_memory, seed_of, set_lr
+from entrannas.runtime import (
+    Replay,
+    Tally,
+    check_divisible,
+    cosine,
+    enough_memory,
+    generator,
+    peak_memory,
+    seed_of,
+    set_lr,
+)
 from entrannas.searching.configuration import SearchConfig, method_of, space_of
 from entrannas.searching.places import moving
 from entrannas.searching.records import SearchEpoch
@@ -67,7 +77,9 @@ def search(
             overwritten.
     """
     with Task("search", "search", config, out, resume, listeners) as task:
-        searcher = build_searcher(task.fabric, config, task.data, Replay(say=task.events.tell))
+        searcher = build_searcher(task.fabric, config, task.data, task.replay())
+        if task.across:
+            normalise_across(searcher.supernet)
         task.begin(searcher)
         before = sum(line.seconds for line in task.run.metrics(SearchEpoch))
         before += sum(trial.seconds for trial in held_trials(task.run))
@@ -76,16 +88,18 @@ def search(
         for epoch in task.epochs(epochs, len(split[0]) // config.batch_size):
             metrics = _epoch(searcher, task, config, split, epoch)
             genotype = searcher.derive()
+            task.check_same(genotype)
             task.run.write("genotype.json", genotype.to_json().encode())
-            if (epoch + 1) % config.picture_every == 0:
+            if task.run.writes and (epoch + 1) % config.picture_every == 0:
                 save_pictures(genotype, task.run.path / "pictures", f"epoch-{epoch + 1:03}-")
             task.end_epoch(epoch, metrics | {"genotype": genotype.to_text()})
 
         searcher.tau = temperature(config, config.epochs - 1)
         genotype = _hold_trials(task, searcher, config, split) if config.trials else searcher.derive()
         task.run.write("genotype.json", genotype.to_json().encode())
-        save_pictures(genotype, task.run.path, "")
-        return task.finish(_result(task, config, genotype, time.monotonic() - task.began + before))
+        if task.run.writes:
+            save_pictures(genotype, task.run.path, "")
+        return task.finish(lambda: _result(task, config, genotype, time.monotonic() - task.began + before))
 
 
 def _result(task: Task, config: SearchConfig, genotype: Genotype, seconds: float) -> SearchResult:
@@ -111,7 +125,8 @@ def _hold_trials(task: Task, searcher: Searcher, config: SearchConfig, split: tu
         closest = neighbours(derived, searcher.relax(), searcher.space)[: config.trials]
     common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
     settings = trial_config(common | {"cells": config.trial_cells})
-    trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped)
+    check_divisible(settings.batch_size)
+    trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped, task.across)
     with enough_memory(settings.batch_size, "choose fewer --trial-cells in a new run, or make room and --resume"):
         return compete(task.run, [derived, *closest], trial, config.trial_steps, task.events)
 

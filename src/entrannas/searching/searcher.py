@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
-from entrannas.runtime import Replay, descend, diverged, generator, gradients_by
+from entrannas.runtime import Replay, descend, diverged, generator, gradients_by, mean_of
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import closed, entropy, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
@@ -161,7 +161,7 @@ class Searcher:
             # The loss is known by its gradients with respect to p alone. A sum that is linear in p and has the same
             # gradients stands for it, so that one backward pass takes loss and pull on to alpha and beta.
             objective = self._pull(genotype)
-            for x, gradient in zip(p.values(), gradients, strict=True):
+            for x, gradient in zip(p.values(), mean_of(gradients), strict=True):
                 if gradient is not None:  # as where `none` was drawn all along the way
                     objective = objective + (x * gradient).sum()
             if isinstance(objective, Tensor):

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from entrannas.architecture import NONE, CellGenotype, Connection, Genotype, SearchSpace
 from entrannas.data import Augmentation, TrainingData, plain_batches, training_batches
+from entrannas.networks import normalise_across
 from entrannas.runs import Events, Run, TrialEnded
 from entrannas.runtime import Replay, accuracy, cosine, generator, seed_of
 from entrannas.searching.records import HeldTrial, HeldTrials
@@ -131,11 +132,14 @@ class Trial:
         halves: tuple[Tensor, Tensor],
         replay: Replay,
         stepped: Callable[[], None],
+        across: bool = False,
     ) -> None:
         """Set the network and its training by `config`, but for the epochs, and the images by the two halves' indices.
 
-        Passes run through `replay`, whose recordings are let go; `stepped` is called after each step.
+        Passes run through `replay`, whose recordings are let go; `stepped` is called after each step. `across`: batch
+        norm is over the images of all processes.
         """
+        self.across = across
         self.fabric, self.config, self.data, self.replay, self.stepped = fabric, config, data, replay, stepped
         self.learned, self.judged = halves[0], halves[1][:_JUDGED]
 
@@ -145,6 +149,8 @@ class Trial:
         torch.manual_seed(seed_of("trial", config.seed))
         self.replay.forget()
         trainer = Trainer.build(self.fabric, genotype, config, len(data.classes), data.images.shape, self.replay)
+        if self.across:
+            normalise_across(trainer.network)
         rates = (cosine(config.lr, 0.0, step / steps) for step in range(steps))
         trainer.learn(_halved(self._batches()), rates, self.stepped)
         judged = plain_batches(data.images, self.judged, 250, data.normalisation)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from entrannas.runtime import mean_of
+
 Loss = Callable[[], Tensor]
 
 RADIUS = 0.01  # how far the finite difference reaches, in the norm of all weights
@@ -21,7 +23,8 @@ def unrolled_gradients(
     Args:
         variables: alpha, and whatever else is to be differentiated by.
         optimizer: the one of the weights. It and their gradients are read, and not changed.
-        weights_loss: L_train at the weights and variables as they are when it is called.
+        weights_loss: L_train at the weights and variables as they are when it is called; of several processes, on the
+            images of this one, and so every gradient is the mean over all of them.
         variables_loss: L_val, likewise; called once, at w'.
 
     Returns:
@@ -55,8 +58,8 @@ def unrolled_gradients(
     ]
 
 
-def _gradients(loss: Tensor, by: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    return torch.autograd.grad(loss, by, allow_unused=True)
+def _gradients(loss: Tensor, by: Sequence[Tensor]) -> list[Tensor | None]:
+    return mean_of(torch.autograd.grad(loss, by, allow_unused=True))
 
 
 def _or_zero(gradient: Tensor | None, variable: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from entrannas.data import Images, load_test_images
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
 from entrannas.runs import Events, Listener, Run
-from entrannas.runtime import Device
+from entrannas.runtime import Device, each_in_turn, here
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import Answers, TrainResult, result_of
 from entrannas.training.trained import load
@@ -111,10 +111,11 @@ def evaluate(
     Raises:
         InputError: no finished training there, data of other classes, or damaged images.
     """
-    opened = Run.open(Path(run), "train")
-    trained, say = load(run, device), Events(listeners).tell
+    opened, trained = Run.open(Path(run), "train"), load(run, device)
+    say = Events(listeners if here().leads else ()).tell
     wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
-    images = load_test_images(wanted, opened.data(), opened.seen(), trained.device, say)
+    arguments = wanted, opened.data(), opened.seen(), trained.device, say
+    images = each_in_turn(lambda: load_test_images(*arguments))
     answers = Answers.of(trained, images)
     wrong = _most_wrong(answers)[:worst]
     evaluation = Evaluation(
@@ -127,6 +128,8 @@ def evaluate(
         mixed_up=_mixed_up(answers, trained.classes),
         worst=_worst(answers, images, trained.classes, wrong),
     )
+    if not here().leads:
+        return evaluation
     try:
         _leave(opened.path, evaluation, answers, images, wrong)
     except InputError as error:

@@ -11,8 +11,9 @@ import torch
 from entrannas.architecture import Genotype
 from entrannas.data import Augmentation, training_batches
 from entrannas.errors import InputError
+from entrannas.networks import normalise_across
 from entrannas.runs import CHECKPOINT, GENOTYPE, Listener, Run, Task, module_state
-from entrannas.runtime import Replay, cosine, generator, peak_memory, seed_of
+from entrannas.runtime import cosine, generator, here, peak_memory, seed_of, wait_for_all
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import Answers, TrainResult, result_of
 from entrannas.training.trained import WEIGHTS, load
@@ -49,8 +50,9 @@ def train(
             raise InputError(f"{task.run.path} was started with another genotype: start anew with another --out")
         data = task.data
         torch.manual_seed(seed_of("weights", config.seed))
-        replay = Replay(say=task.events.tell)
-        trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, replay)
+        trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, task.replay())
+        if task.across:
+            normalise_across(trainer.network)
         taken_over = None
         if config.from_run is not None and not (resume and task.run.sound(CHECKPOINT)):
             taken_over = take_over(trainer.network, data.classes, Run.open(Path(config.from_run), "train"))
@@ -60,14 +62,17 @@ def train(
         for epoch in task.epochs(config.epochs, len(data.images) // config.batch_size):
             task.end_epoch(epoch, _epoch(trainer, task, config, epoch))
         task.run.save_tensors(WEIGHTS, module_state("network", trainer.network))
+        wait_for_all()  # the weights are there
         trained = load(task.run.path, config.device)
-        return task.finish(result_of(task.run, trained, Answers.of(trained, data.test)))
+        answers = Answers.of(trained, data.test)
+        return task.finish(lambda: result_of(task.run, trained, answers))
 
 
 def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dict[str, Any]:
     """Take the steps of an epoch and return its metrics."""
     began = time.monotonic()
-    torch.manual_seed(seed_of("epoch", config.seed, epoch))
+    others = (here().index,) if here().index else ()  # each drops connections of its own images
+    torch.manual_seed(seed_of("epoch", config.seed, epoch, *others))
     trainer.network.drop_path = config.drop_path * epoch / config.epochs
     rate = learning_rate(config, epoch)
     batches = training_batches(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from entrannas.data import Images, ordered_batches
 from entrannas.runs import Result, Run
-from entrannas.runtime import diverged
+from entrannas.runtime import diverged, gathered
 from entrannas.training.trained import TrainedNetwork
 
 _BATCH = 250
@@ -58,7 +59,7 @@ class Answers:
 
     @classmethod
     def of(cls, trained: TrainedNetwork, images: Images) -> "Answers":
-        """Ask the network.
+        """Ask the network; each process asks for its share of the images, and has the answers to all.
 
         Raises:
             InputError: an answer is not finite, or memory does not suffice.
@@ -69,7 +70,8 @@ class Answers:
             confidence, predicted = logits.softmax(dim=1).max(dim=1)
             among_five = (logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]).any(dim=1)
             parts.append((labels, predicted, confidence, F.cross_entropy(logits, labels, reduction="none"), among_five))
-        answers = cls(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
+        every = chain.from_iterable(gathered([tuple(x.cpu() for x in part) for part in parts]))
+        answers = cls(*(torch.cat(part) for part in zip(*every, strict=True)))
         if not math.isfinite(answers.loss.sum()):
             raise diverged("the loss is")
         return answers
