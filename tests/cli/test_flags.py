@@ -47,7 +47,9 @@ def test_the_flags_are_the_settings_and_the_run_s_own(command: str, own: set[str
     for name in fields.keys() - {"data"}:
         flag = name.replace("_", "-")
         assert parameters[name].opts == [_about(command, name)["flag"] or f"--{flag}"]
-        assert parameters[name].secondary_opts == ([f"--no-{flag}"] if fields[name].annotation is bool else [])
+        assert parameters[name].secondary_opts == (
+            [f"--no-{flag}"] if fields[name].annotation in (bool, bool | None) else []
+        )
         assert parameters[name].default is None, "what is left out is the configuration's affair"
 
 

@@ -1,0 +1,190 @@
+"""Several processes compute what one computes: on the same images, in 64 bits, to the last digits.
+
+In 32 bits some methods amplify the order of a sum within a few epochs, until they derive otherwise.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional as F
+
+from entrannas.data import Normalisation
+from entrannas.errors import InputError
+from entrannas.kernels import batch_norm, batch_norm_across
+from entrannas.networks import normalise_across
+from entrannas.networks.operations import BatchNorm2d
+from entrannas.runs import load_genotype
+from entrannas.runtime import (
+    Part,
+    accuracy,
+    as_one,
+    check_divisible,
+    check_same,
+    descend,
+    each_in_turn,
+    gathered,
+    here,
+    mean_of,
+    start,
+    sum_of,
+)
+from entrannas.searching import SearchConfig, search
+from entrannas.training import TrainConfig, train
+from tests.together import together
+
+METHODS = "entrannas", "entrannas-dst", "darts", "darts-2nd", "pc-darts", "gdas"
+SMALL = {"data": "digits", "subset": 48, "epochs": 3, "cells": 3, "channels": 4, "batch_size": 8, "device": "cpu"}
+SEARCHED = {**SMALL, "nodes": 2, "alpha_lr": 0.05}
+TRAINED = {**SMALL, "auxiliary": 0.4, "cutout": 0.25, "drop_path": 0.0}
+
+
+def _runs(folder: Path) -> None:
+    """Search by each method, hold trials, and train, in 64 bits."""
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
+    normalise = Normalisation.__call__
+    Normalisation.__call__ = lambda self, images: normalise(self, images).double()  # type: ignore[method-assign]
+    try:
+        for method in METHODS:
+            settings = SEARCHED | {"method": method}
+            trials = {"trials": 2, "trial_steps": 3, "trial_cells": 3} if method == "entrannas" else {}
+            search(SearchConfig.resolve(settings | trials), folder / method)
+        train(load_genotype("darts-v2"), TrainConfig.resolve(TRAINED), folder / "training")
+    finally:
+        Normalisation.__call__ = normalise  # type: ignore[method-assign]
+        torch.set_default_dtype(torch.float32)
+
+
+def _lines(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the folders of the runs of one process, and of two."""
+    alone, of_two = (tmp_path_factory.mktemp(name) for name in ("alone", "two"))
+    _runs(alone)
+    together(2, "tests.runtime.test_processes", "_runs", of_two)
+    return alone, of_two
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*METHODS, "training"])
+def test_two_processes_compute_what_one_computes(runs: tuple[Path, Path], name: str) -> None:
+    alone, of_two = (folder / name for folder in runs)
+    own, others = (load_file(run / "checkpoint.safetensors") for run in (alone, of_two))
+    assert own.keys() == others.keys()
+    for tensor, value in own.items():
+        assert torch.allclose(value.double(), others[tensor].double(), rtol=1e-6, atol=1e-9), tensor
+    for line, other in zip(_lines(alone), _lines(of_two), strict=True):
+        assert line.get("genotype") == other.get("genotype")
+        for figure, value in line.items():
+            if figure.endswith(("loss", "accuracy")) and value is not None:
+                assert math.isclose(value, other[figure], rel_tol=1e-9), figure
+    assert (alone / "genotype.json").read_bytes() == (of_two / "genotype.json").read_bytes()
+    results = [json.loads((run / "result.json").read_text()) for run in (alone, of_two)]
+    for result in results:
+        del result["run"], result["seconds" if "seconds" in result else "test_loss"]
+    assert results[0] == pytest.approx(results[1]) if name == "training" else results[0].keys() == results[1].keys()
+    if name == "entrannas":
+        trials = [json.loads((run / "trials.json").read_text())["trials"] for run in (alone, of_two)]
+        assert [one["accuracy"] for one in trials[0]] == [one["accuracy"] for one in trials[1]]
+
+
+def _parts(folder: Path) -> dict[str, Any]:
+    """Try what processes have in common; return what came of it."""
+    start("cpu", "32-true")
+    part = here()
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(8, 3, 5, 5, dtype=torch.float64), torch.rand(3).double(), torch.rand(3).double()
+    target = torch.randn(8, 3, 5, 5, dtype=torch.float64)
+
+    def normalised(x: torch.Tensor, target: torch.Tensor, function: Any) -> list[torch.Tensor]:
+        leaves = [one.clone().requires_grad_() for one in (x, weight, bias)]
+        running = torch.zeros(3).double(), torch.ones(3).double()
+        y = function(*leaves, *running, 0.1, 1e-5)
+        F.mse_loss(y, target).backward()
+        return [y.detach(), *(leaf.grad for leaf in leaves), *running]
+
+    whole = normalised(x, target, batch_norm)
+    own = normalised(part.of(x), part.of(target), batch_norm_across)
+    close = [torch.allclose(part.of(whole[0]), own[0])]
+    # The mean over processes of their losses is the loss of all, so a part counts as many times as there are parts.
+    close += [torch.allclose(part.count * part.of(whole[1]), own[1])]
+    close += [torch.allclose(one, mean_of([mine])[0]) for one, mine in zip(whole[2:4], own[2:4], strict=True)]  # type: ignore[arg-type]
+    close += [torch.allclose(one, mine) for one, mine in zip(whole[4:], own[4:], strict=True)]
+
+    layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(2))
+    used, unused = (layer.weight for layer in layers)
+    before = unused.detach().clone()
+    optimizer = torch.optim.SGD([used, unused], lr=0.1, momentum=0.9, weight_decay=0.1)
+    gradients = mean_of([torch.full((2, 2), float(part.index)), None])
+    for _ in range(2):
+        descend(optimizer, [torch.full((2, 2), float(part.index)), None])
+
+    def refused(function: Any) -> str:
+        try:
+            function()
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def only(index: int) -> None:
+        if part.index == index:
+            raise InputError(f"process {index} cannot")
+
+    network = nn.Sequential(BatchNorm2d(3), nn.ReLU())
+    normalise_across(network)
+    shares = list(part.share(range(5)))
+    batches = [(torch.eye(3)[[0, 1]], torch.tensor([0, part.index]))]
+    return {
+        "close": close,
+        "means": [None if one is None else one.tolist() for one in gradients],
+        "unused": bool(torch.equal(before, unused)),
+        "used": used.tolist(),
+        "sum": sum_of(torch.tensor([1, part.index])).tolist(),
+        "gathered": gathered({"index": part.index}),
+        "as one": as_one(lambda: f"by {part.index}"),
+        "in turn": each_in_turn(lambda: part.index),
+        "shares": shares,
+        "accuracy": accuracy(start("cpu", "32-true"), nn.Identity(), batches),
+        "refused": [
+            refused(lambda: as_one(lambda: only(0))),
+            refused(lambda: each_in_turn(lambda: only(1))),
+            refused(lambda: check_same(part.index, "a thing")),
+            refused(lambda: check_same("alike", "a thing")),
+            refused(lambda: check_divisible(7)),
+        ],
+        "across": network(part.of(x).float()).requires_grad is True,
+    }
+
+
+@pytest.mark.slow
+def test_what_processes_have_in_common_and_what_they_refuse(tmp_path: Path) -> None:
+    first, second = together(2, "tests.runtime.test_processes", "_parts", tmp_path)
+    assert first["close"] == second["close"] == [True] * 6
+    for one in (first, second):
+        assert one["means"] == [[[0.5, 0.5], [0.5, 0.5]], None], "what is None in one is None in all, and stays None"
+        assert one["unused"], "neither decay nor momentum moves what was not used"
+        assert one["sum"] == [2, 1] and one["gathered"] == [{"index": 0}, {"index": 1}]
+        assert one["as one"] == "by 0" and one["accuracy"] == 3 / 4 and one["across"]
+        alone, each, other, alike, uneven = one["refused"]
+        assert alone == "process 0 cannot" and each == "process 1 cannot" and alike == ""
+        assert other.startswith("process 1 has a thing other than process 0")
+        assert uneven == "batch-size 7 cannot be divided among 2 processes: give a multiple of 2"
+    assert first["used"] == second["used"] and (first["in turn"], second["in turn"]) == (0, 1)
+    assert first["shares"] + second["shares"] == list(range(5))
+
+
+def test_one_process_is_the_whole() -> None:
+    gradients = [torch.ones(2), None]
+    assert here() == Part(0, 1) and mean_of(gradients)[0] is gradients[0]
+    assert as_one(lambda: 3) == 3 == each_in_turn(lambda: 3) and gathered(3) == [3]
+    check_divisible(7)
+    check_same(1, "a thing")
