@@ -15,6 +15,7 @@ from entrannas.runs.records import About
 from entrannas.runs.run import Run
 from entrannas.runtime.learning import cosine
 from entrannas.searching.configuration import PRESETS as SEARCH_PRESETS
+from entrannas.searching.configuration import PROTOCOLS as SEARCH_PROTOCOLS
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.methods import IN_SPACE, METHODS, method_in
 from entrannas.training.configuration import PRESETS as TRAIN_PRESETS
@@ -108,7 +109,7 @@ def test_a_default_is_told_as_its_table_has_it(command: str, name: str, told: st
 IN_SPACES = {f"{name} in {space}": {"method": name, "space": space} for space, name in IN_SPACE}
 CASES: dict[str, dict[str, dict[str, str]]] = {
     "search": {
-        "": {},
+        **{str(stem): {"stem": str(stem)} for stem in SEARCH_PROTOCOLS},
         **{data: {"data": data} for data in SEARCH_PRESETS},
         **{method: {"method": method} for method in METHODS},
         **IN_SPACES,

@@ -1,11 +1,13 @@
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrannas.errors import InputError
 from entrannas.searching.configuration import SearchConfig
+from entrannas.searching.loop import shares
 from entrannas.searching.methods import METHODS
 from entrannas.searching.schedules import alpha_epochs, alpha_rate
 
@@ -13,21 +15,46 @@ from entrannas.searching.schedules import alpha_epochs, alpha_rate
 def test_search_defaults_are_the_protocol() -> None:
     config = SearchConfig(data="uoft-cs/cifar10")
     assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 256)
-    assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 50_000, 0)) == pytest.approx(
+    assert (config.weights_lr, config.weights_lr_end, alpha_rate(config, 97, 0)) == pytest.approx(
         (0.1, 0.001, 6e-4 * 50 / 44)
     )
     assert (config.warmup_epochs, config.settling_epochs, config.closing_epochs) == (0, 0, 6)
     assert (config.engines, config.move_every) == (tuple(range(8)), 1)
+    assert (config.weights_share, config.alpha_share) == (0.5, 0.5)
     at_64 = SearchConfig(data="uoft-cs/cifar10", batch_size=64)
     assert at_64.weights_lr == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("method", ["entrannas", "entrannas-dst", "pc-darts"])
+def test_a_search_with_the_imagenet_stem_follows_its_protocol(method: str) -> None:
+    config = SearchConfig.resolve({"method": method, "data": "imagenet", "stem": "imagenet"})
+    assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 1024)
+    assert (config.weights_share, config.alpha_share, config.warmup_epochs) == (0.1, 0.025, 35)
+    assert config.weights_lr == pytest.approx(0.5)
+    pace = alpha_rate(config, 128_116 // 1024, 35) * len(alpha_epochs(config))
+    learning = 1 if METHODS[method].alpha_schedule == "constant" else config.tau[1] / config.tau[0] + 0.9 * 14 / 49
+    assert pace == pytest.approx(learning * 6e-3 * 15)
+    assert SearchConfig.resolve({"method": "random", "data": "imagenet", "stem": "imagenet"}).warmup_epochs == 0
+
+
+def test_shares_are_balanced_and_disjoint_and_by_default_halves() -> None:
+    labels = torch.arange(10).repeat_interleave(400)
+    settings = {"weights_share": 0.1, "alpha_share": 0.025, "seed": 3}
+    weights, alpha = shares(labels, SearchConfig.resolve(settings))
+    assert labels[weights].bincount().tolist() == [40] * 10 and labels[alpha].bincount().tolist() == [10] * 10
+    assert not torch.isin(weights, alpha).any()
+    both = shares(labels, SearchConfig.resolve({"seed": 3}))
+    assert torch.equal(torch.cat(both).sort().values, torch.arange(4000)) and torch.equal(both[0][:400], weights)
+    with pytest.raises(InputError, match="would have none: choose larger shares"):
+        shares(labels[:20], SearchConfig.resolve(settings))
 
 
 @pytest.mark.parametrize("method", ["entrannas", "entrannas-dst"])
 def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> None:
     config = SearchConfig.resolve({"method": method, "data": "a", "epochs": 6, "batch_size": 64})
     steps = len(alpha_epochs(config)) * 15
-    assert alpha_rate(config, 2000, 0) * steps == pytest.approx(METHODS[method].alpha_travel)
-    assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 2000, 0) == 0.5
+    assert alpha_rate(config, 15, 0) * steps == pytest.approx(METHODS[method].alpha_travel)
+    assert alpha_rate(config.model_copy(update={"alpha_lr": 0.5}), 15, 0) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -35,6 +62,7 @@ def test_alpha_goes_as_far_in_a_short_search_as_in_the_protocol(method: str) -> 
     [
         ({"epochs": 0}, "epochs: 0 is not from 1 to 100000"),
         ({"epoch": 5}, r"no setting 'epoch': did you mean epochs\?"),
+        ({"weights_share": 0.9}, "alpha_share: 0.5 and the weights' 0.9 are more than all images"),
         ({"space": "nasnet"}, "space: there is no 'nasnet', but darts"),
         ({"method": "evolution"}, "method: there is no 'evolution', but entrannas"),
         ({"cells": 2}, "cells: 2 is not from 3 to 200"),

@@ -38,7 +38,8 @@ def test_defaults_on_cifar10_are_the_published_ones(
     config = SearchConfig.resolve({"data": "cifar10", "method": method, "epochs": epochs})
     assert (config.batch_size, config.weights_lr, config.warmup_epochs) == (batch_size, weights_lr, warmup)
     assert len(alpha_epochs(config)) == epochs - warmup - config.closing_epochs
-    assert alpha_rate(config.model_copy(update={"closing_epochs": 0}), 50_000, 0) == pytest.approx(published)
+    steps = 25_000 // config.batch_size
+    assert alpha_rate(config.model_copy(update={"closing_epochs": 0}), steps, 0) == pytest.approx(published)
     assert SearchConfig.resolve({"data": "digits", "method": method}).batch_size == 32
 
 
@@ -46,7 +47,7 @@ def test_a_space_may_change_a_method_s_defaults() -> None:
     config = SearchConfig.resolve({"data": "cifar10", "space": "nasbench201"})
     assert (config.nodes, config.warmup_epochs, config.settling_epochs) == (3, 13, 12)
     assert (config.engines, config.move_every) == ((7,), 0)
-    assert alpha_rate(config, 50_000, 0) == pytest.approx(6e-4 * 37 / 25)
+    assert alpha_rate(config, 25_000 // config.batch_size, 0) == pytest.approx(6e-4 * 37 / 25)
 
 
 @given(st.integers(1, 1000))
@@ -56,7 +57,7 @@ def test_the_default_schedule_leaves_alpha_an_epoch(epochs: int) -> None:
     for method in ("entrannas", "entrannas-dst"):
         config = SearchConfig.resolve({"method": method, "epochs": epochs})
         assert len(alpha_epochs(config)) >= max(1, epochs // 3)
-    assert 0 <= alpha_rate(config, 50_000, epochs - 1) <= alpha_rate(config, 50_000, 0)
+    assert 0 <= alpha_rate(config, 97, epochs - 1) <= alpha_rate(config, 97, 0)
 
 
 def test_no_target_is_none_at_any_time() -> None:

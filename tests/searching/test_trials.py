@@ -17,7 +17,7 @@ from entrannas.runtime.device import start
 from entrannas.runtime.replay import Replay
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.derivation import strongest
-from entrannas.searching.loop import halves
+from entrannas.searching.loop import shares
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
 
 from ..begun import begun
@@ -118,7 +118,7 @@ def test_of_equals_what_alpha_derived_wins(tmp_path: Path) -> None:
 def test_a_trial_tells_a_network_that_learns_from_one_that_cannot_and_says_the_same_again() -> None:
     settings = {"data": "digits", "flip": False, "cutout": 0.0, "cells": 3, "channels": 4}
     data = load_training_data(DataSettings("digits"), torch.device("cpu"))
-    places = halves(data.images.labels, 0)
+    places = shares(data.images.labels, SearchConfig())
     trial = Trial(start("cpu", "32-true"), trial_config(settings), data, places, Replay(), lambda: None)
     convolutions, nothing = (
         load_genotype(f"|{name}~0|+|{name}~0|{name}~1|+|{name}~0|{name}~1|{name}~2|") for name in ("nor_conv_3x3", NONE)

@@ -15,7 +15,7 @@ from entrannas.data import load_test_images, ordered_batches, plain_batches
 from entrannas.files import to_json, write_whole
 from entrannas.runs import Events, Listener, Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, each_in_turn, enough_memory, here
-from entrannas.searching import SearchEpoch, halves, in_turn
+from entrannas.searching import SearchEpoch, in_turn, shares
 
 _BATCH = 250
 _FOR_STATISTICS = 5000
@@ -85,7 +85,7 @@ def consistency(
     supernet = opened.searcher.supernet
     places = in_turn(supernet.kinds, config.engines, config.move_every)
     accuracies = []
-    indices = halves(images.labels, config.seed)[0][:_FOR_STATISTICS]
+    indices = shares(images.labels, config)[0][:_FOR_STATISTICS]
     for engines in (*places, ()):
         network = Fixed(supernet, p, genotype, engines)
         for_statistics = plain_batches(images, indices, _BATCH, opened.data.normalisation)

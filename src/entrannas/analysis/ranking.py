@@ -16,7 +16,7 @@ from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
 from entrannas.runs import Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory, generator
-from entrannas.searching import halves
+from entrannas.searching import shares
 
 _BATCH = 100  # maps of larger batches are memory that is asked of the system each time
 _FOR_STATISTICS = 500
@@ -68,11 +68,11 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
 
     opened = Searched.load(searched, config, device, config.data_settings())
     if change := searched.seen().change_to(opened.data.seen()):
-        raise InputError(f"the images have changed since {run} was searched ({change}), and with them their halves")
+        raise InputError(f"the images have changed since {run} was searched ({change}), and with them their shares")
     images, normalisation = opened.data.images, opened.data.normalisation
-    weights_half, alpha_half = halves(images.labels, config.seed)
-    for_statistics = list(plain_batches(images, weights_half[:_FOR_STATISTICS], _BATCH, normalisation))
-    for_accuracy = list(plain_batches(images, alpha_half[:_FOR_ACCURACY], _BATCH, normalisation))
+    weights_images, alpha_images = shares(images.labels, config)
+    for_statistics = list(plain_batches(images, weights_images[:_FOR_STATISTICS], _BATCH, normalisation))
+    for_accuracy = list(plain_batches(images, alpha_images[:_FOR_ACCURACY], _BATCH, normalisation))
     measured = []
     for genotype in genotypes:
         network = Fixed(opened.searcher.supernet, {}, genotype, engines=())

@@ -36,9 +36,34 @@ def start(device: Device, precision: Precision) -> "Fabric":
     if accelerator == "cuda" and processes["devices"] > (gpus := torch.cuda.device_count()):
         raise InputError(f"{processes['devices']} processes need a GPU each, and there are {gpus} on this machine")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    _join_again(accelerator)
     fabric = Fabric(accelerator=accelerator, precision=precision, **processes)
     fabric.launch()
     return fabric
+
+
+def _join_again(accelerator: str) -> None:
+    """Form the group of processes that torchrun has started again, under a name of its own.
+
+    The launcher keeps its store over restarts, and in it the addresses of those that are no more, which one of the new
+    ones may read (pytorch/pytorch#135712). How often a launcher has restarted is known to all processes of one machine;
+    those of several need `TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1` in the launchers' environment.
+    """
+    from torch import device, distributed
+
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    alone = os.environ.get("GROUP_WORLD_SIZE") == "1" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if attempt == "0" or not alone or distributed.is_initialized():
+        return
+    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    kept = distributed.TCPStore(*address, is_master=False)  # type: ignore[attr-defined]
+    distributed.init_process_group(
+        "nccl" if accelerator == "cuda" else "gloo",
+        store=distributed.PrefixStore(f"attempt-{attempt}", kept),  # type: ignore[attr-defined]
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        device_id=device("cuda", int(os.environ["LOCAL_RANK"])) if accelerator == "cuda" else None,
+    )
 
 
 def _processes() -> dict[str, Any]:

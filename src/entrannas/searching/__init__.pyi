@@ -1,5 +1,5 @@
 from .configuration import SearchConfig
-from .loop import SearchResult, build_searcher, halves, search
+from .loop import SearchResult, build_searcher, search, shares
 from .methods import METHODS
 from .places import in_turn
 from .records import SearchEpoch
@@ -14,8 +14,8 @@ __all__ = [
     "Searcher",
     "build_searcher",
     "closing",
-    "halves",
     "in_turn",
     "search",
+    "shares",
     "temperature",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from entrannas.architecture import SPACES, SearchSpace, search_space
+from entrannas.architecture import SPACES, SearchSpace, Stem, search_space
 from entrannas.errors import brief
 from entrannas.runs import (
     DATA,
@@ -23,6 +23,7 @@ from entrannas.runs import (
     Follows,
     Fraction,
     Rate,
+    Share,
     SomeEpochs,
     Weight,
     setting,
@@ -35,32 +36,70 @@ from entrannas.training import target_size
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 20, "batch_size": 32, "channels": 8, "cells": 5, "flip": False},
 }
+PROTOCOLS: dict[Stem, dict[str, Any]] = {
+    "cifar": {"epochs": 50, "cells": 8, "channels": 16, "flip": True, "weights_share": 0.5, "alpha_share": 0.5},
+    # The paper names the shares and the stem (Yang et al., CVPR 2021). The rest is PC-DARTS' for ImageNet (Xu et al.,
+    # ICLR 2020), with which its own protocol has the shares in common; that it is the paper's too is our reading.
+    "imagenet": {
+        "epochs": 50,
+        "cells": 8,
+        "channels": 16,
+        "flip": True,
+        "weights_share": 0.1,
+        "alpha_share": 0.025,
+        "batch_size": 1024,
+        "warmup": 35 / 50,
+        "alpha_travel": 6e-3 * 15 * (128_116 // 1024),
+    },
+}
+_RATES: dict[Stem, tuple[float, int]] = {"cifar": (0.1, 256), "imagenet": (0.5, 1024)}
 
 
 _Temperature = Annotated[float, Between(0.001, 1000)]
 
 
-def _protocol(name: str, value: Any) -> Follows:
-    """Follow from the data set's preset, else the protocol."""
-    cases = {"": value} | {data: preset[name] for data, preset in PRESETS.items() if name in preset}
-    told = told_apart({case: shown(default) for case, default in cases.items()})
-    return Follows(lambda settings: PRESETS.get(settings["data"], {}).get(name, value), told)
+def _protocol(name: str) -> Follows:
+    """Follow from the data set's preset, else the stem's protocol."""
+    cases: dict[str, dict[str, Any]] = {str(stem): row for stem, row in PROTOCOLS.items()} | PRESETS
+    told = told_apart({case: shown(settings[name]) for case, settings in cases.items() if name in settings})
+    return Follows(lambda settings: _settings(settings)[name], told)
 
 
-def _method(value: Callable[[Method, dict[str, Any]], Any], told: Callable[[Method], str], **presets: str) -> Follows:
-    """Follow from the method, as it is in the space, and the settings before it; `presets` are told beside them."""
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of the stem, with the data set's preset over them."""
+    return PROTOCOLS[settings["stem"]] | PRESETS.get(settings["data"], {})
+
+
+def _method(value: Callable[[Method, dict[str, Any]], Any], told: Callable[[Method], str], **others: str) -> Follows:
+    """Follow from the method, as it is in the space, and the settings before it; `others` are told beside them."""
 
     def default(settings: dict[str, Any]) -> Any:
         return value(method_in(settings["space"], settings["method"]), settings)
 
     cases = {name: told(method) for name, method in METHODS.items()}
     cases |= {f"{name} in {space}": told(method_in(space, name)) for space, name in IN_SPACE}
-    return Follows(default, told_apart(cases | presets))
+    return Follows(default, told_apart(cases | others))
 
 
 def _noted(name: str) -> str:
     note = METHODS[name].note
     return f"{name} ({note})" if note else name
+
+
+def _warmup(method: Method, settings: Mapping[str, Any]) -> float:
+    """Return the part of the epochs in which alpha rests at first: the method's, or the stem's where alpha learns."""
+    own: float = _settings(settings).get("warmup", method.warmup) if settings["engines"] else method.warmup
+    return own
+
+
+def _rate(settings: Mapping[str, Any]) -> float:
+    rate, batch_size = _RATES[settings["stem"]]
+    own: float = rate * settings["batch_size"] / batch_size
+    return own
+
+
+def _told_rates() -> str:
+    return told_apart({str(stem): f"{rate:g} at batch {batch_size}" for stem, (rate, batch_size) in _RATES.items()})
 
 
 def _part(fraction: float) -> str:
@@ -85,9 +124,9 @@ class SearchConfig(Configuration):
         ),
     )
     """Intermediate nodes of a cell."""
-    cells: Annotated[int, Between(3, 200)] = setting(NETWORK, _protocol("cells", 8))
+    cells: Annotated[int, Between(3, 200)] = setting(NETWORK, _protocol("cells"))
     """How many cells the super-net stacks."""
-    channels: Channels = setting(NETWORK, _protocol("channels", 16))
+    channels: Channels = setting(NETWORK, _protocol("channels"))
     """Channels of the first cells."""
     engines: tuple[Annotated[int, Between(0, 199)], ...] = setting(
         LEARNING,
@@ -107,12 +146,18 @@ class SearchConfig(Configuration):
         LEARNING, _method(lambda method, _: method.tau, lambda method: shown(method.tau)), "START END"
     )
     """Temperature of the first and of the last epoch, linear in between."""
-    epochs: Epochs = setting(LEARNING, _protocol("epochs", 50))
-    """Epochs over the two halves of the training set."""
+    weights_share: Share = setting(DATA, _protocol("weights_share"), before=0.5)
+    """Share of the training images of each class that the weights learn from."""
+    alpha_share: Share = setting(DATA, _protocol("alpha_share"), before=0.5)
+    """Share of them that alpha learns from, none of which the weights see."""
+    epochs: Epochs = setting(LEARNING, _protocol("epochs"))
+    """Epochs over the images of the weights."""
     warmup_epochs: SomeEpochs = setting(
         LEARNING,
         _method(
-            lambda method, settings: int(method.warmup * settings["epochs"] + 0.5), lambda method: _part(method.warmup)
+            lambda method, settings: int(_warmup(method, settings) * settings["epochs"] + 0.5),
+            lambda method: _part(method.warmup),
+            imagenet=_part(PROTOCOLS["imagenet"]["warmup"]),
         ),
     )
     """Epochs at the start in which alpha and beta stay untouched."""
@@ -136,14 +181,15 @@ class SearchConfig(Configuration):
     batch_size: BatchSize = setting(
         LEARNING,
         _method(
-            lambda method, settings: PRESETS.get(settings["data"], {}).get("batch_size", method.batch_size),
+            lambda method, settings: _settings(settings).get("batch_size", method.batch_size),
             lambda method: shown(method.batch_size),
+            imagenet=shown(PROTOCOLS["imagenet"]["batch_size"]),
             **{data: shown(preset["batch_size"]) for data, preset in PRESETS.items()},
         ),
     )
     """Images of a weights step, and of an alpha step."""
     weights_lr: Rate = setting(
-        LEARNING, Follows(lambda settings: 0.1 * settings["batch_size"] / 256, "0.1 at batch 256, in proportion to it")
+        LEARNING, Follows(lambda settings: _rate(settings), f"{_told_rates()}, in proportion to it")
     )
     """Learning rate of SGD, for the weights; it falls along a cosine."""
     weights_lr_end: Weight = setting(LEARNING, 0.001)
@@ -177,7 +223,7 @@ class SearchConfig(Configuration):
     """How many cells the networks that compete stack."""
     trial_steps: Annotated[int, Between(1, 10**6)] = setting(LEARNING, 150)
     """Steps of their training; the best quarter is trained anew, twice as long."""
-    flip: bool = setting(DATA, _protocol("flip", True))
+    flip: bool = setting(DATA, _protocol("flip"))
     """Mirror half of the images."""
     cutout: Fraction = setting(DATA, 0.0)
     """Side of the square that is cut out of each image, as a fraction of its side."""
@@ -249,6 +295,14 @@ class SearchConfig(Configuration):
             what = str(info.field_name).removesuffix("_epochs")
             raise ValueError(f"{warmup} of warm-up and {end} of {what} leave alpha none of {epochs} epochs")
         return end
+
+    @field_validator("alpha_share")
+    @classmethod
+    def _check_shares(cls, share: float, info: ValidationInfo) -> float:
+        others = info.data.get("weights_share")
+        if others is not None and others + share > 1:
+            raise ValueError(f"{share:g} and the weights' {others:g} are more than all images")
+        return share
 
     @field_validator("trials")
     @classmethod

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from entrannas.architecture import Connection, Genotype, save_pictures
-from entrannas.data import Augmentation, TrainingData, balanced_order, training_batches
+from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, training_batches
+from entrannas.errors import InputError
 from entrannas.networks import Size, normalise_across, target_cost
 from entrannas.runs import Configuration, Listener, Result, Task
 from entrannas.runtime import (
@@ -44,8 +46,9 @@ class SearchResult(Result):
         run: the run directory.
         genotype: the architecture that the last step derived, or that won the trials.
         seconds: how long the search took, with the time before an interruption.
-        weights_accuracy: that of the super-net on the weights half, over the last epoch; None where no cell learns.
-        alpha_accuracy: that of the super-net on the alpha half, over the last epoch in which alpha learned.
+        weights_accuracy: that of the super-net on the images of the weights, over the last epoch; None where no cell
+            learns.
+        alpha_accuracy: that of the super-net on the images of alpha, over the last epoch in which alpha learned.
         parameters: those of the target network, at the size that a training gives it by default.
         multiply_adds: those of the same network, for one image.
     """
@@ -83,7 +86,7 @@ def search(
         task.begin(searcher)
         before = sum(line.seconds for line in task.run.metrics(SearchEpoch))
         before += sum(trial.seconds for trial in held_trials(task.run))
-        split = halves(task.data.images.labels, config.seed)
+        split = shares(task.data.images.labels, config)
         epochs = config.epochs if config.engines else 0  # without an Engine-cell, nothing can be learned
         for epoch in task.epochs(epochs, len(split[0]) // config.batch_size):
             metrics = _epoch(searcher, task, config, split, epoch)
@@ -131,11 +134,17 @@ def _hold_trials(task: Task, searcher: Searcher, config: SearchConfig, split: tu
         return compete(task.run, [derived, *closest], trial, config.trial_steps, task.events)
 
 
-def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the indices of the images that weights learn on, and of those that alpha learns on; class-balanced."""
-    order = balanced_order(labels, "halves", seed)
-    half = len(order) // 2
-    return order[:half], order[half : 2 * half]
+def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
+    """Return the indices of the images that weights learn on, and of those that alpha learns on; class-balanced.
+
+    Raises:
+        InputError: alpha would have none.
+    """
+    order = balanced_order(labels, "halves", config.seed)
+    own, alphas = (int(share * len(order) + 1e-6) for share in (config.weights_share, config.alpha_share))
+    if not (own and alphas):
+        raise InputError(f"of {len(order):,} images, alpha or the weights would have none: choose larger shares")
+    return order[:own], order[own : own + alphas]
 
 
 def build_searcher(
@@ -157,13 +166,19 @@ def _epoch(
     searcher.target = target_connections(config, epoch, searcher.space)
     lr = cosine(config.weights_lr, config.weights_lr_end, epoch / config.epochs)
     set_lr(searcher.weights_optimizer, lr)
-    alpha_lr = alpha_rate(config, len(data.images), epoch)
+    alpha_lr = alpha_rate(config, len(split[0]) // config.batch_size, epoch)
     searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
     augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
 
-    def batches(half: Tensor, name: str) -> Iterator[tuple[Tensor, Tensor]]:
-        random = generator(name, config.seed, epoch)
-        return training_batches(data.images, half, config.batch_size, augmentation, data.normalisation, random)
+    def batches(images: Tensor, name: str, *again: int) -> Iterator[Batch]:
+        random = generator(name, config.seed, epoch, *again)
+        return training_batches(data.images, images, config.batch_size, augmentation, data.normalisation, random)
+
+    def alpha_batches() -> Iterator[Batch]:
+        """Yield one for each weights step: where alpha has fewer images, they come again in another order."""
+        yield from batches(split[1], "alpha")
+        for again in count(1):
+            yield from batches(split[1], "alpha", again)
 
     weights_tally, alpha_tally, changes, revived = Tally(), Tally(), 0, 0
     learning = epoch in alpha_epochs(config)
@@ -171,10 +186,12 @@ def _epoch(
     genotype = searcher.initial if config.derive == "end" else derived
     kinds = searcher.supernet.kinds
     places = moving(kinds, config.engines, config.move_every, generator("places", config.seed, epoch))
-    for weights_batch, alpha_batch in zip(batches(split[0], "weights"), batches(split[1], "alpha"), strict=True):
+    for_alpha = alpha_batches()
+    for weights_batch in batches(split[0], "weights"):
         searcher.engines = next(places)
         weights_tally.add(*searcher.weights_step(*weights_batch, genotype), weights_batch[1])
         if learning:
+            alpha_batch = next(for_alpha)
             alpha_tally.add(*searcher.alpha_step(*alpha_batch, genotype, weights_batch), alpha_batch[1])
             before, derived = derived, searcher.derive()
             changes += derived != before

@@ -2,7 +2,7 @@
 
 from entrannas.architecture import SearchSpace
 from entrannas.runtime import cosine
-from entrannas.searching.configuration import SearchConfig, method_of
+from entrannas.searching.configuration import PROTOCOLS, SearchConfig, method_of
 
 _SPARSIFIED_AFTER = 0.5  # of the epochs in which alpha learns: from there on, the target is the configured one
 
@@ -12,17 +12,17 @@ def alpha_epochs(config: SearchConfig) -> range:
     return range(config.warmup_epochs, config.epochs - max(config.settling_epochs, config.closing_epochs))
 
 
-def alpha_rate(config: SearchConfig, images: int, epoch: int) -> float:
-    """Return alpha's learning rate in an epoch, by the method's schedule.
+def alpha_rate(config: SearchConfig, steps: int, epoch: int) -> float:
+    """Return alpha's learning rate in an epoch of so many steps, by the method's schedule.
 
-    It begins at the configured one, or at the method's `alpha_travel` over the number of alpha steps: a step is about
+    It begins at the configured one, or at the protocol's `alpha_travel` over the number of alpha steps: a step is about
     as long as the rate, so rate times steps is how far an alpha can go. Left at the protocol's rate, a search of
     few steps would derive from weights that are nearly alike. Ours.
     """
     method = method_of(config)
     learning = alpha_epochs(config)
-    steps = len(learning) * (images // 2 // config.batch_size)
-    rate = config.alpha_lr or method.alpha_travel / max(1, steps)
+    travel = PROTOCOLS[config.stem].get("alpha_travel", method.alpha_travel)
+    rate = config.alpha_lr or travel / max(1, len(learning) * steps)
     match method.alpha_schedule:
         case "temperature":
             return rate * temperature(config, epoch) / config.tau[0]

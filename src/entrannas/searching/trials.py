@@ -129,19 +129,19 @@ class Trial:
         fabric: "Fabric",
         config: TrainConfig,
         data: TrainingData,
-        halves: tuple[Tensor, Tensor],
+        split: tuple[Tensor, Tensor],
         replay: Replay,
         stepped: Callable[[], None],
         across: bool = False,
     ) -> None:
-        """Set the network and its training by `config`, but for the epochs, and the images by the two halves' indices.
+        """Set the network and its training by `config`, but for the epochs, and the images by two tensors of indices.
 
         Passes run through `replay`, whose recordings are let go; `stepped` is called after each step. `across`: batch
         norm is over the images of all processes.
         """
         self.across = across
         self.fabric, self.config, self.data, self.replay, self.stepped = fabric, config, data, replay, stepped
-        self.learned, self.judged = halves[0], halves[1][:_JUDGED]
+        self.learned, self.judged = split[0], split[1][:_JUDGED]
 
     def __call__(self, genotype: Genotype, steps: int) -> float:
         """Return the accuracy, from 0 to 1, after so many steps."""
