@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from entrannas.runs import Run
 from tests.essence import essence
+from tests.together import ROOT, free_port
 
 from .conftest import COMMAND, Entrannas
 
@@ -83,6 +85,35 @@ def test_one_that_dies_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest
         "entrannas: process 1 of 2 was ended by SIGKILL, and so the others are; "
         "--resume goes on after the last whole epoch"
     )
+
+
+def test_slurm_s_tasks_find_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = {"SLURM_NTASKS": 2, "SLURM_NNODES": 1, "SLURM_NTASKS_PER_NODE": 2, "SLURM_NODELIST": "127.0.0.1"}
+    common |= {"SLURM_JOB_NAME": "search", "SLURM_NODEID": 0, "MASTER_PORT": free_port(), "OMP_NUM_THREADS": 1}
+    tasks = []
+    for index in range(2):
+        variables = common | {"SLURM_PROCID": index, "SLURM_LOCALID": index}
+        environment = os.environ | {name: str(value) for name, value in variables.items()}
+        command = [*COMMAND, *map(str, SEARCH), "--epochs", "1", "--out", "run"]
+        pipe = subprocess.PIPE
+        tasks.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
+    (out, told), (silent, also) = (task.communicate(timeout=300) for task in tasks)
+    assert [task.returncode for task in tasks] == [0, 0], told + also
+    assert out.count("normal cell") == 1 and "search in run" in told and silent == "" and "search" not in also
+    assert Run.open(Path("run"), "search").genotype()
+
+
+@pytest.mark.long
+def test_the_example_for_torchrun_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVICES", "2")
+    monkeypatch.setenv("PYTHON", sys.executable)
+    arguments = ["digits", tmp_path / "run", *SMALL, "--epochs", 1]
+    done = subprocess.run(
+        [ROOT / "examples" / "torchrun.sh", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("reduction cell") == 1 and Run.open(tmp_path / "run", "search").genotype()
 
 
 def _taken_up(whole: Path, run: Path, which: int, wait: Callable[[], None]) -> None:
