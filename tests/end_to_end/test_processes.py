@@ -58,12 +58,20 @@ def test_two_processes_speak_as_one_and_leave_a_run_like_any_other(entrannas: En
     found = entrannas(*SEARCH, "--epochs", 1, "--devices", 2, "--out", "run", "--json")
     assert found.out.count("normal cell") == 1 and found.err.count("search in run") == 1
     assert entrannas("show", "run").out.splitlines()[:2] == found.out.splitlines()[1:3]
-    measured = [entrannas("consistency", "run", *some, "--json").json for some in ([], ["--devices", 2])]
-    for figure in ("supernet_accuracy", "derived_accuracy", "dropped_mass"):
-        assert measured[0][figure] == pytest.approx(measured[1][figure], abs=0.01)
     assert essence(tmp_path / "run")["result.json"]["genotype"] == found.json["genotype"]
     again = entrannas("search", "--out", "run", "--resume", "--json").json  # by another number of processes
     assert again["genotype"] == found.json["genotype"]
+
+
+@pytest.mark.long
+def test_two_processes_measure_what_one_measures(entrannas: Entrannas) -> None:
+    entrannas(*SEARCH, "--out", "run")
+    entrannas("train", "run", *SMALL[:4], "--cells", 3, "--channels", 4, "--devices", 2, "--out", "net")
+    figures = {"run": ("supernet_accuracy", "derived_accuracy", "dropped_mass"), "net": ("test_accuracy", "test_loss")}
+    for run, command in {"run": "consistency", "net": "evaluate"}.items():
+        alone, of_two = (entrannas(command, run, *some, "--json").json for some in ([], ["--devices", 2]))
+        for figure in figures[run]:
+            assert alone[figure] == pytest.approx(of_two[figure], abs=0.01 if run == "run" else 1e-6)
 
 
 def test_what_cannot_be_is_one_line_of_all_processes(entrannas: Entrannas, tmp_path: Path) -> None:
@@ -87,6 +95,7 @@ def test_one_that_dies_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest
     )
 
 
+@pytest.mark.long
 def test_slurm_s_tasks_find_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     common = {"SLURM_NTASKS": 2, "SLURM_NNODES": 1, "SLURM_NTASKS_PER_NODE": 2, "SLURM_NODELIST": "127.0.0.1"}

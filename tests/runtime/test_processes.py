@@ -44,18 +44,27 @@ SEARCHED = {**SMALL, "nodes": 2, "alpha_lr": 0.05}
 TRAINED = {**SMALL, "auxiliary": 0.4, "cutout": 0.25, "drop_path": 0.0}
 
 
-def _runs(folder: Path) -> None:
-    """Search by each method, hold trials, and train, in 64 bits."""
+def _quick(folder: Path) -> None:
+    _runs(folder, "entrannas", "training")
+
+
+def _others(folder: Path) -> None:
+    _runs(folder, *METHODS[1:])
+
+
+def _runs(folder: Path, *names: str) -> None:
+    """Search by some methods, hold trials in one search, and train, in 64 bits."""
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     normalise = Normalisation.__call__
     Normalisation.__call__ = lambda self, images: normalise(self, images).double()  # type: ignore[method-assign]
     try:
-        for method in METHODS:
-            settings = SEARCHED | {"method": method}
-            trials = {"trials": 2, "trial_steps": 3, "trial_cells": 3} if method == "entrannas" else {}
-            search(SearchConfig.resolve(settings | trials), folder / method)
-        train(load_genotype("darts-v2"), TrainConfig.resolve(TRAINED), folder / "training")
+        for name in names:
+            if name == "training":
+                train(load_genotype("darts-v2"), TrainConfig.resolve(TRAINED), folder / name)
+            else:
+                trials = {"trials": 2, "trial_steps": 3, "trial_cells": 3} if name == "entrannas" else {}
+                search(SearchConfig.resolve(SEARCHED | {"method": name} | trials), folder / name)
     finally:
         Normalisation.__call__ = normalise  # type: ignore[method-assign]
         torch.set_default_dtype(torch.float32)
@@ -65,19 +74,29 @@ def _lines(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return the folders of the runs of one process, and of two."""
-    alone, of_two = (tmp_path_factory.mktemp(name) for name in ("alone", "two"))
-    _runs(alone)
-    together(2, "tests.runtime.test_processes", "_runs", of_two)
-    return alone, of_two
+@pytest.mark.slow
+def test_two_processes_compute_what_one_computes(tmp_path: Path) -> None:
+    alone, of_two = tmp_path / "alone", tmp_path / "two"
+    _quick(alone)
+    together(2, "tests.runtime.test_processes", "_quick", of_two)
+    for name in ("entrannas", "training"):
+        _agree(alone / name, of_two / name)
+    trials = [json.loads((runs / "entrannas" / "trials.json").read_text())["trials"] for runs in (alone, of_two)]
+    assert [one["accuracy"] for one in trials[0]] == [one["accuracy"] for one in trials[1]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*METHODS, "training"])
-def test_two_processes_compute_what_one_computes(runs: tuple[Path, Path], name: str) -> None:
-    alone, of_two = (folder / name for folder in runs)
+@pytest.mark.long
+def test_two_processes_search_as_one_by_every_method(tmp_path: Path) -> None:
+    alone, of_two = tmp_path / "alone", tmp_path / "two"
+    _others(alone)
+    together(2, "tests.runtime.test_processes", "_others", of_two)
+    for name in METHODS[1:]:
+        _agree(alone / name, of_two / name)
+
+
+def _agree(alone: Path, of_two: Path) -> None:
+    """Compare the run of one process with that of two."""
     own, others = (load_file(run / "checkpoint.safetensors") for run in (alone, of_two))
     assert own.keys() == others.keys()
     for tensor, value in own.items():
@@ -89,12 +108,7 @@ def test_two_processes_compute_what_one_computes(runs: tuple[Path, Path], name: 
                 assert math.isclose(value, other[figure], rel_tol=1e-9), figure
     assert (alone / "genotype.json").read_bytes() == (of_two / "genotype.json").read_bytes()
     results = [json.loads((run / "result.json").read_text()) for run in (alone, of_two)]
-    for result in results:
-        del result["run"], result["seconds" if "seconds" in result else "test_loss"]
-    assert results[0] == pytest.approx(results[1]) if name == "training" else results[0].keys() == results[1].keys()
-    if name == "entrannas":
-        trials = [json.loads((run / "trials.json").read_text())["trials"] for run in (alone, of_two)]
-        assert [one["accuracy"] for one in trials[0]] == [one["accuracy"] for one in trials[1]]
+    assert results[0].get("test_accuracy") == results[1].get("test_accuracy")
 
 
 def _parts(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from entrannas.errors import InputError
@@ -32,13 +33,15 @@ def start(device: Device, precision: Precision) -> "Fabric":
     accelerator = "cuda" if available and device != "cpu" else "cpu"
     if accelerator == "cuda":
         torch.set_float32_matmul_precision("high")  # matrix products in TF32, as convolutions are by PyTorch's default
-    processes = _processes()
-    if accelerator == "cuda" and processes["devices"] > (gpus := torch.cuda.device_count()):
-        raise InputError(f"{processes['devices']} processes need a GPU each, and there are {gpus} on this machine")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    _join_again(accelerator)
-    fabric = Fabric(accelerator=accelerator, precision=precision, **processes)
-    fabric.launch()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The `srun` command is available")  # and not wanted
+        processes = _processes()
+        if accelerator == "cuda" and processes["devices"] > (gpus := torch.cuda.device_count()):
+            raise InputError(f"{processes['devices']} processes need a GPU each, and there are {gpus} on this machine")
+        _join_again(accelerator)
+        fabric = Fabric(accelerator=accelerator, precision=precision, **processes)
+        fabric.launch()
     return fabric
 
 
