@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from entrannas.errors import InputError
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["32-true", "bf16-mixed"]
+
+_PATIENCE = timedelta(hours=3)
+"""How long a process waits for the others: the first decodes a data set that is new before them."""
 
 
 def start(device: Device, precision: Precision) -> "Fabric":
@@ -63,6 +67,7 @@ def _join_again(accelerator: str) -> None:
     distributed.init_process_group(
         "nccl" if accelerator == "cuda" else "gloo",
         store=distributed.PrefixStore(f"attempt-{attempt}", kept),  # type: ignore[attr-defined]
+        timeout=_PATIENCE,
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         device_id=device("cuda", int(os.environ["LOCAL_RANK"])) if accelerator == "cuda" else None,
@@ -73,6 +78,7 @@ def _processes() -> dict[str, Any]:
     """Return what Fabric is to know of the processes that a launcher has started: how many, on how many machines."""
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     if TorchElasticEnvironment.detect():
         count, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
@@ -81,4 +87,6 @@ def _processes() -> dict[str, Any]:
         local = count // int(os.environ.get("SLURM_NNODES", 1))
     else:
         count = local = 1
-    return {"devices": local, "num_nodes": count // local, "strategy": "ddp"} if count > 1 else {"devices": 1}
+    if count == 1:
+        return {"devices": 1}
+    return {"devices": local, "num_nodes": count // local, "strategy": DDPStrategy(timeout=_PATIENCE)}
