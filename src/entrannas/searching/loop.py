@@ -159,7 +159,8 @@ def _epoch(
     set_lr(searcher.weights_optimizer, lr)
     alpha_lr = alpha_rate(config, len(data.images), epoch)
     searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
-    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
+    crops = config.crops, config.jitter, config.lighting
+    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout, *crops)
 
     def batches(half: Tensor, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         random = generator(name, config.seed, epoch)
