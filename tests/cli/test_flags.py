@@ -107,6 +107,7 @@ IN_SPACES = {f"{name} in {space}": {"method": name, "space": space} for space, n
 CASES: dict[str, dict[str, dict[str, str]]] = {
     "search": {
         "": {},
+        **{str(stem): {"stem": str(stem)} for stem in PROTOCOLS},
         **{data: {"data": data} for data in SEARCH_PRESETS},
         **{method: {"method": method} for method in METHODS},
         **IN_SPACES,

@@ -292,7 +292,7 @@ class _FileReader(Reader):
         return repr(times)
 
 
-def split_of_files(paths: Sequence[Path]) -> Split:
+def split_of_files(paths: Sequence[Path] | Paths) -> Split:
     """Take files as a split, all of them of class 0."""
     return _whole(_FileReader(paths), [0] * len(paths))
 
