@@ -225,7 +225,7 @@ class _Walk:
             if entry.name.startswith(".") or entry.name.casefold() in _TOOLS:
                 self.tools += 1
             elif entry.is_file(follow_symlinks=False) or not os.path.isdir(path):  # its own raises for a link to itself
-                if self._is_image(path):
+                if self._is_image(path, entry.is_file(follow_symlinks=False)):
                     images.append(path)
             elif entry.is_symlink() and any(one.resolve().is_relative_to(path.resolve()) for one in (*above, folder)):
                 self.circles.append(path)
@@ -233,9 +233,9 @@ class _Walk:
                 folders.append(path)
         return folders, images
 
-    def _is_image(self, path: Path) -> bool:
+    def _is_image(self, path: Path, regular: bool) -> bool:
         """Tell an image from other files, which are noted. A link to nowhere counts as what it is called."""
-        if path.exists() and not path.is_file():
+        if not regular and path.exists() and not path.is_file():
             self.special.append(path)
             return False
         if path.suffix.lower() in ENDINGS:

@@ -100,7 +100,7 @@ def _identity(root: Path, paths: Iterable[Paths]) -> str | None:
                 path = part.text(index)
                 status = os.stat(path)
                 known = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-                digest.update(os.fsencode(os.path.relpath(path, root)) + repr(known).encode())
+                digest.update(os.fsencode(path[len(str(root)) :]) + repr(known).encode())
     except OSError:  # one is damaged, and will be named
         return None
     return digest.hexdigest()
