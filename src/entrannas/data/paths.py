@@ -62,10 +62,12 @@ class Paths:
     def join(cls, parts: "Iterable[Paths]") -> Self:
         """Take those of several, one behind the other."""
         parts = list(parts) or [cls.of([])]
+        names, folders = _Texts.join([part._names for part in parts]), parts[0]._folders
+        if all(part._folders is folders for part in parts):  # they are parts of one
+            return cls(folders, np.concatenate([part._folder for part in parts]), names)
         before = np.cumsum([0, *(len(part._folders) for part in parts)])
         folder = np.concatenate([part._folder + size for part, size in zip(parts, before[:-1], strict=True)])
-        folders, names = (_Texts.join(texts) for texts in zip(*((p._folders, p._names) for p in parts), strict=True))
-        return cls(folders, folder.astype(np.int32), names)
+        return cls(_Texts.join([part._folders for part in parts]), folder.astype(np.int32), names)
 
     def __len__(self) -> int:
         return len(self._folder)
