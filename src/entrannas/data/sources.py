@@ -92,7 +92,8 @@ class Source:
         """Return what is to be told of it, a line each."""
         told = self.found
         if self.drawn:
-            none = [name for label, name in enumerate(self.classes) if not (self.test.labels == label).any()]
+            counts = self.test.labels.bincount(minlength=len(self.classes)).tolist()
+            none = [name for name, images in zip(self.classes, counts, strict=True) if not images]
             told += f", {len(self.test):,} of them held out for the test" + (f", none of {named(none)}" if none else "")
         told += f"; left out: {'; '.join(self.left_out)}" if self.left_out else ""
         return [told, *([f"warning: {self.doubt}"] if self.doubt else [])]

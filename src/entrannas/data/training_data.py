@@ -92,8 +92,8 @@ def load_training_data(
     keep, stay = settings.subset is None, settings.crops == "padded"  # subsets are many
     arguments = shape, pixels, device, settings.skip_damaged, keep, notes.append, stay
     train, test = load_images([split, source.test], *arguments)
-    for label, name in enumerate(source.classes):
-        if not (train.labels == label).any():
+    for name, images in zip(source.classes, train.labels.bincount(minlength=len(source.classes)).tolist(), strict=True):
+        if not images:
             raise InputError(
                 f"{settings.data}: the class {name} has no image to learn from: give it some, or remove it"
             )
