@@ -30,10 +30,15 @@ def trained_accuracy(run: Path) -> float:
     weights = load_file(run / "weights.safetensors")
     network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in weights.items()})
     mean, std = (np.array(learned["data"]["normalisation"][name], np.float32) for name in ("mean", "std"))
+    border = (1 - learned["data"]["pixels"]["crop"]) / 2
     test, right = open_source(config["data"]).test, 0
     for places in torch.arange(len(test)).split(500):
         opened = [Image.open(io.BytesIO(test.reader.read(index))) for index in test.indices[places].tolist()]
-        decoded = [np.asarray(image.convert("L" if channels == 1 else "RGB"), np.float32) for image in opened]
+        plain = [image.convert("L" if channels == 1 else "RGB") for image in opened]
+        if border:
+            box = (border * width, border * height, (1 - border) * width, (1 - border) * height)
+            plain = [image.resize((width, height), Image.Resampling.BICUBIC, box) for image in plain]
+        decoded = [np.asarray(image, np.float32) for image in plain]
         pixels = np.stack(decoded).reshape(-1, height, width, channels)
         images = torch.from_numpy((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
         right += int((network(images).argmax(dim=1) == test.labels[places]).sum())

@@ -47,6 +47,12 @@ def cifar10() -> Path:
 
 
 @pytest.fixture(scope="session")
+def photos() -> Path:
+    """Give the directory of some photographs in class folders."""
+    return _real("photos")
+
+
+@pytest.fixture(scope="session")
 def nasbench201() -> Path:
     """Give the table of NAS-Bench-201's accuracies."""
     return _real("nasbench201.csv")

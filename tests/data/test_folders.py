@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from entrannas.data.folders import Folders, read_folders
+from entrannas.data.folders import Classes, Folders, read_folders
 from entrannas.errors import InputError
 
 from ..pictures import class_folders, picture
 
 
-def _counts(classes: dict[str, list[Path]] | None) -> dict[str, int] | None:
+def _counts(classes: Classes | None) -> dict[str, int] | None:
     return None if classes is None else {name: len(images) for name, images in classes.items()}
 
 
@@ -112,7 +112,7 @@ def test_images_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
     class_folders(tmp_path, {"cat": 3, "dog": 2})
     picture(tmp_path / "cat" / "000a" / "deep.png", 0)
     images = read_folders(tmp_path, None).train["cat"]
-    assert images == sorted((tmp_path / "cat").rglob("*.png"))
+    assert list(images) == sorted((tmp_path / "cat").rglob("*.png"))
 
 
 def test_links_are_followed_and_circles_noticed(tmp_path: Path) -> None:

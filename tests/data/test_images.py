@@ -238,7 +238,7 @@ def test_decoded_images_are_kept_until_their_files_change(
 ) -> None:
     """Of those that are streamed, only that they are sound."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("entrannas.data.images._WORTH_KEEPING", 10)
+    monkeypatch.setattr("entrannas.data.kept._WORTH_KEEPING", 10)
     if not resident:
         monkeypatch.setattr("entrannas.data.images._FITS", 0)
     root = class_folders(tmp_path / "images", {"cat": 9, "dog": 8})
@@ -251,6 +251,7 @@ def test_decoded_images_are_kept_until_their_files_change(
     (kept,) = (tmp_path / "cache" / "entrannas").iterdir()
     with monkeypatch.context() as context:
         context.setattr("entrannas.data.images.decode", None)  # nothing is decoded again
+        context.setattr("entrannas.data.images._try", None)
         assert torch.equal(load(), digests)
     kept.write_bytes(kept.read_bytes()[:100])  # a damaged file is written anew
     assert torch.equal(load(), digests) and torch.equal(load(), digests)
@@ -266,6 +267,6 @@ def test_decoded_images_are_kept_until_their_files_change(
 def test_decoding_goes_on_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr("entrannas.data.images._WORTH_KEEPING", 10)
+    monkeypatch.setattr("entrannas.data.kept._WORTH_KEEPING", 10)
     split = _train(class_folders(tmp_path / "images", {"cat": 9, "dog": 8}))
     assert len(_load(split)) == len(split)

@@ -53,6 +53,11 @@ def test_what_is_told_suffices_to_prepare_an_image() -> None:
     assert told["range"] == [-4.0, 900.0] and "range[0]" in told["wide"]
     for word in ("EXIF", "teal", "grey", "fit(image, (20, 30), Image.Resampling.BICUBIC)", "divide its bytes by 255"):
         assert word in told["preprocessing"]
+    assert told["border"] == 0
+    cropped = about(description.model_copy(update={"pixels": PixelRules(crop=0.875), "shape": (3, 224, 224)}), "float")
+    assert cropped["border"] == 0.0625
+    for word in ("scale it so that it covers 256 x 256", "(224, 224), Image.Resampling.BICUBIC, bleed=0.0625)"):
+        assert word in cropped["preprocessing"]
     plain = about(description.model_copy(update={"pixels": PixelRules(), "shape": (3, 8, 8)}), "uint8")
     assert "range" not in plain and "RGB" in plain["preprocessing"] and "255" not in plain["preprocessing"]
 

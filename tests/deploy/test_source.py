@@ -304,10 +304,11 @@ def _pictures(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("spread", [(None, None), (100, 60000), (7, 7)])
+@pytest.mark.parametrize("crop", [1.0, 7 / 8])
 def test_pixels_come_as_to_the_network(
-    channels: int, spread: tuple[float | None, float | None], tmp_path: Path
+    channels: int, spread: tuple[float | None, float | None], crop: float, tmp_path: Path
 ) -> None:
-    rules = PixelRules(background="red", low=spread[0], high=spread[1])
+    rules = PixelRules(background="red", low=spread[0], high=spread[1], crop=crop)
     trained = _network(shape=(channels, 11, 10), pixels=rules)
     write_source(trained, tmp_path / "network.py")
     module = _imported(tmp_path / "network.py")

@@ -94,13 +94,14 @@ _TINY: dict[str, list[Any]] = {
     "tau": [[1, 1], [5, 0.1], [1e-300, 1e300], [1e300, 1e-300], [1e-45, 1], [1e-3, 1e-5]],
     "derive": ["step", "epoch", "end"],
     "stem": ["cifar", "imagenet"],
+    "crops": ["padded", "resized"],
     "precision": ["32-true", "bf16-mixed"],
     "flip": [True, False],
     "target_connections": [0, 0.0, 1, 2, 1e-300, 1e300],
 }
 _FRACTIONS = [0, 0.0, 1e-300, 0.05, 0.125, 0.5, 0.99, 1, 1.0]
 _NUMBERS = [0, 1e-300, 1e-45, 1e-10, 0.1, 1, 10, 1e10, 1e38, 1e39, 1e300]
-_RATIOS = {"crop_padding", "cutout", "label_smoothing", "drop_path"}
+_RATIOS = {"crop_padding", "cutout", "jitter", "lighting", "label_smoothing", "drop_path"}
 
 
 @pytest.mark.part(0.06)

@@ -159,13 +159,13 @@ def test_what_has_its_digest_is_still_read_with_care(tmp_path: Path, name: str, 
         run.load_checkpoint()
 
 
-def test_no_setting_of_a_run_has_a_default_but_nothing(tmp_path: Path) -> None:
+def test_no_setting_of_a_run_has_a_default_but_what_it_was_before_it_was_there(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     stored = json.loads((run.path / CONFIG).read_text())
-    for name, field in Settings.model_fields.items():
+    for name in Settings.model_fields:
         _sealed_anew(run, CONFIG, json.dumps({key: value for key, value in stored.items() if key != name}).encode())
-        if field.default is None:
-            assert getattr(run.config(Settings), name) is None
+        if name in Settings.before():
+            assert getattr(run.config(Settings), name) == Settings.before()[name]
             continue
         with pytest.raises(InputError, match=f"config.json is damaged: it lacks {name}"):
             run.config(Settings)

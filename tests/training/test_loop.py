@@ -8,9 +8,11 @@ from safetensors.torch import load_file
 from entrannas.architecture.genotype import load_genotype
 from entrannas.networks.costs import Cost, cost
 from entrannas.networks.network import build_network
+from entrannas.runs.events import EpochEnded, Event
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.evaluation import evaluate
 from entrannas.training.loop import learning_rate, train
+from entrannas.training.trained import load
 
 from ..by_hand import trained_accuracy
 from ..pictures import class_folders
@@ -43,3 +45,31 @@ def test_a_network_with_the_stem_for_large_images_is_trained_and_tested(side: in
     assert weights["network.auxiliary_head.layers.1.num_batches_tracked"] == 2, "it has learned along"
     assert result.test_accuracy == trained_accuracy(tmp_path / "run")
     assert vars(result).items() <= vars(evaluate(tmp_path / "run")).items()
+
+
+def test_a_training_on_resized_crops_goes_on_as_if_it_had_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With workers or without; and a test, an evaluation and a prediction see the same of an image."""
+    data = str(class_folders(tmp_path / "images", {"cat": 12, "dog": 12}, size=(32, 32)))
+    settings = {"data": data, "stem": "imagenet", "image_size": 32, "epochs": 2}
+    config = TrainConfig.resolve(settings | {"cells": 2, "channels": 4, "batch_size": 8, "auxiliary": 0.0})
+    assert (config.crops, config.jitter, config.lighting) == ("resized", 0.4, 0.1)
+    genotype, ended = load_genotype("darts-v2"), list[Event]()
+
+    def stop(event: Event) -> None:
+        ended.extend([event] if isinstance(event, EpochEnded) else [])
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+
+    whole = train(genotype, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(genotype, config, tmp_path / "stopped", listeners=[stop])
+    monkeypatch.setattr("entrannas.data.images._workers", lambda *_: 2)
+    train(genotype, config, tmp_path / "stopped", resume=True)
+    for name in ("weights.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert vars(whole).items() <= vars(evaluate(tmp_path / "whole")).items()
+    trained = load(tmp_path / "whole")
+    assert trained.description.pixels.crop == 7 / 8
+    assert whole.test_accuracy == trained_accuracy(tmp_path / "whole")

@@ -3,7 +3,7 @@ from .folders import count, find_images, plain_text
 from .images import Images, decode_files, reason
 from .pixels import Pixels, open_image, to_pixels
 from .seen import Seen
-from .settings import DataSettings
+from .settings import CropKind, DataSettings
 from .sources import balanced_order
 from .summary import DataSummary, Normalisation, PixelRules, Shape
 from .training_data import (
@@ -20,6 +20,7 @@ from .training_data import (
 __all__ = [
     "Augmentation",
     "Batch",
+    "CropKind",
     "DataSettings",
     "DataSummary",
     "Images",

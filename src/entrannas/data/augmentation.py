@@ -1,12 +1,19 @@
-"""What is done to a batch of images before it is learned from: crops, flips, cutout, normalisation; on the device."""
+"""What is done to images before they are learned from: crops, flips, cutout, normalisation.
 
+It is done to a batch on the device, but for crops of whole images, which are made where these are decoded.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from entrannas.data.crops import Crops
 from entrannas.data.images import SURVEYED, Images, StreamedImages
+from entrannas.data.kept import kept_at, read_kept, write_kept
+from entrannas.data.settings import CropKind
 from entrannas.data.sources import balanced_order
 from entrannas.data.summary import Normalisation
 from entrannas.runtime import Part
@@ -20,17 +27,15 @@ def measure_normalisation(images: Images) -> tuple[Normalisation, str | None]:
     Returns:
         The normalisation, and what looks wrong, if anything: images that are all alike, a channel that never changes.
     """
-    indices = torch.arange(len(images))
+    indices, file = torch.arange(len(images)), None
     if isinstance(images, StreamedImages):
         indices = balanced_order(images.labels, "normalisation")[:SURVEYED]
+        file = kept_at(images.split, "values", images.shape, images.rules.model_dump(), images.labels[indices].tolist())
     channels = images.shape[0]
-    counts = torch.zeros(channels, 256, dtype=torch.float64)
-    alike, first = True, None
-    for batch, _ in images.batches(indices.split(500)):
-        first = batch[:1] if first is None else first
-        alike = alike and bool((batch == first).all())
-        for channel in range(channels):
-            counts[channel] += torch.bincount(batch[:, channel].flatten(), minlength=256).cpu()
+    counts, alike = read_kept(file, "counts"), read_kept(file, "alike")
+    if counts is None or alike is None:
+        counts, alike = _count_values(images, indices)
+        write_kept(file, {"counts": counts, "alike": alike})
     values = torch.arange(256, dtype=torch.float64) / 255
     share = counts / counts.sum(dim=1, keepdim=True)
     mean = share @ values
@@ -49,22 +54,55 @@ def measure_normalisation(images: Images) -> tuple[Normalisation, str | None]:
     return normalisation, None
 
 
+def _count_values(images: Images, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Count how often each channel has each value, float64 [channels, 256], and tell whether all images are alike."""
+    channels = images.shape[0]
+    counts = torch.zeros(channels, 256, dtype=torch.float64)
+    alike, first = True, None
+    for batch, _ in images.batches(indices.split(500)):
+        first = batch[:1] if first is None else first
+        alike = alike and bool((batch == first).all())
+        for channel in range(channels):
+            counts[channel] += torch.bincount(batch[:, channel].flatten(), minlength=256).cpu()
+    return counts, torch.tensor(alike)
+
+
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crops of the padded image, horizontal flips, and cutout (DeVries and Taylor, 2017).
+    """Random crops, horizontal flips, and cutout (DeVries and Taylor, 2017).
 
-    What is drawn is drawn for a whole batch, of which a process may have a part: whoever has an image, it becomes the
-    same.
+    What is drawn for a batch is drawn for a whole one, of which a process may have a part: whoever has an image, it
+    becomes the same.
 
     Attributes:
         padding: black border before cropping, as a fraction of the image's longer side: 1/8 is CIFAR-10's 4 pixels.
         flip: mirror half of the images.
         cutout: side of the square that is set to the mean, as a fraction of the image's: 1/2 is CIFAR-10's 16 pixels.
+        crops: whether crops are of the padded image, or of the whole one and resized, without padding.
+        jitter: how much the colours of resized crops vary, see `Crops`.
+        lighting: the same along the principal components of ImageNet's.
     """
 
     padding: float
     flip: bool
     cutout: float
+    crops: CropKind = "padded"
+    jitter: float = 0.0
+    lighting: float = 0.0
+
+    def batches(
+        self, images: Images, batches: Sequence[Tensor], random: torch.Generator, part: Part = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield cropped uint8 images [batch, *shape] and labels [batch] for each tensor of positions, a part of each.
+
+        Resized crops follow from the seed of the generator alone.
+        """
+        if self.crops == "resized":
+            crops = Crops(random.initial_seed(), self.flip, self.jitter, self.lighting)
+            yield from images.crops(batches, crops)
+            return
+        for batch, labels in images.batches(batches):
+            yield self.crop(batch, random, part), labels
 
     def crop(self, images: Tensor, random: torch.Generator, part: Part = WHOLE) -> Tensor:
         """Shift and mirror uint8 [batch, channels, height, width], a part of a batch, each image its own way."""

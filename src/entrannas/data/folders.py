@@ -14,6 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from entrannas.data.class_names import MAPPING
+from entrannas.data.paths import Paths
 from entrannas.data.pixels import ENDINGS, FORMATS
 from entrannas.data.splits import kind_of, test_split, train_split
 from entrannas.errors import InputError
@@ -23,8 +25,10 @@ _TOOLS = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r",
 }  # fmt: skip
 
-Classes = dict[str, list[Path]]
+Classes = dict[str, Paths]
 """The images of each class, in order."""
+Visited = dict[str, int]
+"""Folders that were read, and when each had last changed, in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Folders:
     doubt: str | None = None
 
 
-def read_folders(root: Path, wanted: str | None) -> Folders:
+def read_folders(root: Path, wanted: str | None, visited: Visited | None = None) -> Folders:
     """Find the layout of a folder: class folders, or split folders that hold class folders.
 
     A name such as `train` stands for a split only if the folders beside it have such names too, and folders are in it;
@@ -55,20 +59,22 @@ def read_folders(root: Path, wanted: str | None) -> Folders:
     Args:
         root: the folder.
         wanted: the name of the test split, if it is chosen.
+        visited: where it is noted which folders were read.
 
     Raises:
         InputError: no images, a class without one, a folder that may not be read, or splits that contradict.
     """
-    names = [folder.name for folder in _Walk().listing(root)[0]]
-    parted = [name for name in names if kind_of(name) and _Walk().listing(root / name)[0]]
+    visited = {} if visited is None else visited
+    names = [folder.name for folder in _Walk(visited).listing(root)[0]]
+    parted = [name for name in names if kind_of(name) and _Walk(visited).listing(root / name)[0]]
     if not names or not all(map(kind_of, names)):
-        return _plain(root, wanted, parted)
+        return _plain(root, wanted, parted, visited)
     if not parted:
         raise InputError(
             f"{root} holds {' and '.join(names)}, which have the names of splits but no class folders in them: put the "
             "images of each class into a folder of its own"
         )
-    return _parted(root, names, wanted)
+    return _parted(root, names, wanted, visited)
 
 
 def holds_images(root: Path) -> int:
@@ -103,11 +109,11 @@ def find_images(paths: Iterable[str]) -> tuple[list[Path], list[str]]:
     return images, left_out
 
 
-def _plain(root: Path, wanted: str | None, parted: list[str]) -> Folders:
+def _plain(root: Path, wanted: str | None, parted: list[str], visited: Visited) -> Folders:
     """Read class folders, some of which may have the names of splits and folders in them."""
     if wanted is not None:
         raise InputError(f"{root} has no split {wanted!r} to test on: it holds no split folders")
-    walk = _Walk()
+    walk = _Walk(visited)
     classes = _checked(root, walk.classes(root), walk)
     doubt = None
     if parted:
@@ -119,10 +125,10 @@ def _plain(root: Path, wanted: str | None, parted: list[str]) -> Folders:
     return Folders(classes, None, (), tuple(walk.told()), doubt)
 
 
-def _parted(root: Path, names: list[str], wanted: str | None) -> Folders:
+def _parted(root: Path, names: list[str], wanted: str | None, visited: Visited) -> Folders:
     """Read split folders."""
     train_name = train_split(names, str(root))
-    walks = {name: _Walk() for name in names}
+    walks = {name: _Walk(visited) for name in names}
     splits = {name: walk.classes(root / name) for name, walk in walks.items()}
     train = _checked(root / train_name, splits[train_name], walks[train_name])
     faults = {name: _fault(splits[name], walks[name]) for name in names if name != train_name}
@@ -183,7 +189,8 @@ def _instead(folder: Path) -> str:
 class _Walk:
     """Finds folders and images, and notes what it leaves out."""
 
-    def __init__(self) -> None:
+    def __init__(self, visited: Visited | None = None) -> None:
+        self.visited = {} if visited is None else visited
         self.tools = 0
         self.others: list[Path] = []
         self.loose: list[Path] = []
@@ -193,7 +200,7 @@ class _Walk:
     def classes(self, root: Path) -> Classes:
         """Return the images in and below each folder of a folder; those beside the folders are left out."""
         folders, self.loose = self.listing(root)
-        return {plain_text(folder.name): sorted(self.tree(folder, (root,))) for folder in folders}
+        return {plain_text(folder.name): Paths.of(sorted(self.tree(folder, (root,)))) for folder in folders}
 
     def tree(self, folder: Path, above: tuple[Path, ...]) -> list[Path]:
         """Return the images in a folder and in those below it; `above` are the folders that it was reached through."""
@@ -205,6 +212,7 @@ class _Walk:
     def listing(self, folder: Path, above: tuple[Path, ...] = ()) -> tuple[list[Path], list[Path]]:
         """Return the folders and the images in a folder, in order."""
         try:
+            self.visited.setdefault(str(folder), os.stat(folder).st_mtime_ns)
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
@@ -212,10 +220,12 @@ class _Walk:
         folders, images = [], []
         for entry in found:
             path = Path(entry.path)
+            if entry.name == MAPPING:
+                continue
             if entry.name.startswith(".") or entry.name.casefold() in _TOOLS:
                 self.tools += 1
-            elif not os.path.isdir(path):  # that of the entry raises where a link leads to itself
-                if self._is_image(path):
+            elif entry.is_file(follow_symlinks=False) or not os.path.isdir(path):  # its own raises for a link to itself
+                if self._is_image(path, entry.is_file(follow_symlinks=False)):
                     images.append(path)
             elif entry.is_symlink() and any(one.resolve().is_relative_to(path.resolve()) for one in (*above, folder)):
                 self.circles.append(path)
@@ -223,9 +233,9 @@ class _Walk:
                 folders.append(path)
         return folders, images
 
-    def _is_image(self, path: Path) -> bool:
+    def _is_image(self, path: Path, regular: bool) -> bool:
         """Tell an image from other files, which are noted. A link to nowhere counts as what it is called."""
-        if path.exists() and not path.is_file():
+        if not regular and path.exists() and not path.is_file():
             self.special.append(path)
             return False
         if path.suffix.lower() in ENDINGS:

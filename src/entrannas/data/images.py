@@ -2,10 +2,10 @@
 
 What fits is decoded once, kept on the device, and in the user's cache for the next time; what does not is decoded by
 worker processes as it is needed. Behind that, both go the same way, a batch at a time. Each image is decoded once
-before the first is learned from, so that all that are damaged are known then.
+before the first is learned from, so that all that are damaged are known then. Crops of whole images are always decoded
+as they are needed.
 """
 
-import hashlib
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -21,26 +21,34 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import UnidentifiedImageError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from entrannas.data.crops import Crops
 from entrannas.data.folders import named
-from entrannas.data.pixels import Pixels, is_grey, is_wide, open_image, to_pixels, upright_size, value_range
+from entrannas.data.kept import digests_at, kept_at, read_kept, write_kept
+from entrannas.data.pixels import (
+    Pixels,
+    as_shown,
+    is_grey,
+    is_wide,
+    open_image,
+    shrink,
+    to_pixels,
+    upright_size,
+    value_range,
+)
 from entrannas.data.sources import Split, balanced_order, digest, split_of_files
 from entrannas.data.summary import PixelRules, Shape
 from entrannas.errors import InputError
-from entrannas.files import cache_file, write_whole
 
 SURVEYED = 2000
 _LARGEST_SIDE = 224
 _FITS = 0.125
-_WORTH_KEEPING = 1000  # images
 _AT_ONCE = 500  # images that are decoded in one piece
 _SHARED = "/dev/shm"  # where workers lay what they have decoded
 _STANDSTILL = 600.0  # seconds
-_FORM = 2  # of what is kept decoded, to be raised when pixels come out otherwise
+_SMALLEST = 8  # how many times smaller a JPEG is decoded only to see that it can be
 
 
 class Decoded(NamedTuple):
@@ -48,7 +56,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         pixels: uint8 [n, channels, height, width]; without meaning where there is a fault.
-        digests: the digest of the file of each, int64 [n].
+        digests: the digest of the file of each, int64 [n]; without meaning of crops.
         faults: why an image cannot be read, by its position in the split.
         warnings: what Pillow has to say about others, by their positions.
         spread: the lowest and the highest value of the images of more than 8 bits, if only these are asked for.
@@ -62,10 +70,13 @@ class Decoded(NamedTuple):
 
 
 class _Decoder(Dataset[Decoded]):
-    """Decodes the images at some positions of a split, to a shape; or only looks at them, to learn their range."""
+    """Decodes the images at some positions of a split, to a shape, as a test sees them or as crops.
 
-    def __init__(self, split: Split, shape: Shape, rules: PixelRules | None) -> None:
-        self.split, self.shape, self.rules = split, shape, rules
+    To a shape without height it only looks whether they can be decoded, and without rules at their range.
+    """
+
+    def __init__(self, split: Split, shape: Shape, rules: PixelRules | None, crops: Crops | None = None) -> None:
+        self.split, self.shape, self.rules, self.crops = split, shape, rules, crops
 
     def __getitem__(self, positions: Tensor) -> Decoded:
         pixels = np.zeros((len(positions), *self.shape) if self.rules else 0, np.uint8)
@@ -76,11 +87,16 @@ class _Decoder(Dataset[Decoded]):
                 warnings.simplefilter("always")
                 try:
                     content = self.split.reader.read(int(self.split.indices[position]))
+                    if self.crops and self.rules:
+                        pixels[place] = self.crops.of(content, position, self.shape, self.rules)
+                        continue
                     digests[place] = digest(content)
-                    if self.rules:
+                    if not self.rules:
+                        ranges += _range(content)
+                    elif self.shape[1]:
                         pixels[place] = decode(content, self.shape, self.rules)
                     else:
-                        ranges += _range(content)
+                        _try(content, self.shape[0], self.rules)
                 except Exception as error:  # of many types, as Pillow's formats have it
                     faults[position] = reason(error)
             if heard and position not in faults:
@@ -94,6 +110,13 @@ def decode(content: bytes, shape: Shape, rules: PixelRules) -> Pixels:
     """Decode the content of a file to uint8 [channels, height, width]; raises what Pillow does where it is damaged."""
     with open_image(content) as image:
         return to_pixels(image, shape, rules)
+
+
+def _try(content: bytes, channels: int, rules: PixelRules) -> None:
+    """Decode the content of a file to see whether it is damaged: all is read, but no more computed than need be."""
+    with open_image(content) as image:
+        shrink(image, _SMALLEST)
+        as_shown(image, channels, rules)
 
 
 def _range(content: bytes) -> list[tuple[float, float]]:
@@ -176,11 +199,14 @@ class Images(ABC):
     """Images of one shape with their labels and the digests of their files, int64 [n] both, on the CPU.
 
     Attributes:
+        rules: how they were brought to it.
+        device: where batches are delivered.
         damaged: the digests of the files that were left out, int64.
     """
 
-    def __init__(self, split: Split, digests: Tensor, shape: Shape) -> None:
+    def __init__(self, split: Split, digests: Tensor, shape: Shape, rules: PixelRules, device: torch.device) -> None:
         self.split, self.digests, self.shape = split, digests, shape
+        self.rules, self.device = rules, device
         self.labels = split.labels
         self.damaged = digests[:0]
 
@@ -195,19 +221,14 @@ class Images(ABC):
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield uint8 images [batch, *shape] and labels [batch], on the device, for each tensor of positions."""
 
+    def crops(self, batches: Sequence[Tensor], crops: Crops) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield crops of the images in their files in the same way, decoded ahead."""
+        return self._stream(batches, crops)
 
-class StreamedImages(Images):
-    """Images decoded by worker processes as they are needed."""
-
-    def __init__(self, split: Split, digests: Tensor, shape: Shape, rules: PixelRules, device: torch.device) -> None:
-        super().__init__(split, digests, shape)
-        self.device = device
-        self.decoder = _Decoder(split, shape, rules)
-
-    def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _stream(self, batches: Sequence[Tensor], crops: Crops | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Decode ahead, in order."""
-        most = len(_pieces(self.split, _bytes(self.shape))[0])
-        pieces = _decoded(self.decoder, [piece for batch in batches for piece in batch.split(most)], self.device)
+        decoder, most = _Decoder(self.split, self.shape, self.rules, crops), _at_once(_bytes(self.shape))
+        pieces = _decoded(decoder, [piece for batch in batches for piece in batch.split(most)], self.device)
         for batch in batches:
             images = []
             for _ in batch.split(most):
@@ -219,12 +240,20 @@ class StreamedImages(Images):
             yield images[0] if len(images) == 1 else torch.cat(images), labels
 
 
+class StreamedImages(Images):
+    """Images decoded by worker processes as they are needed."""
+
+    def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Decode ahead, in order."""
+        return self._stream(batches, None)
+
+
 class ResidentImages(Images):
     """All images decoded, on the device."""
 
-    def __init__(self, split: Split, images: Tensor, digests: Tensor, device: torch.device) -> None:
+    def __init__(self, split: Split, images: Tensor, digests: Tensor, rules: PixelRules, device: torch.device) -> None:
         _, channels, height, width = images.shape
-        super().__init__(split, digests, (channels, height, width))
+        super().__init__(split, digests, (channels, height, width), rules, device)
         self.images, self.device_labels = images.to(device), split.labels.to(device)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -242,6 +271,7 @@ def load_images(
     skip_damaged: bool = False,
     keep: bool = True,
     say: Callable[[str], None] = lambda text: None,
+    stay: bool = True,
 ) -> list[Images]:
     """Load splits: each on the device if it takes at most an eighth of its memory, else streamed.
 
@@ -253,11 +283,12 @@ def load_images(
         skip_damaged: leave out those that cannot be read.
         keep: keep what is decoded for the device in the user's cache for the next time.
         say: where it is told what is left out, and what Pillow warns of.
+        stay: whether images that fit may stay on the device.
 
     Raises:
         InputError: images are damaged; the message names the first ten of all splits.
     """
-    loaded = [_load(split, shape, rules, device, keep) for split in splits]
+    loaded = [_load(split, shape, rules, device, keep, stay) for split in splits]
     faults = [fault for _, found, _ in loaded for fault in found]
     if faults and not skip_damaged:
         raise _damaged(faults)
@@ -269,36 +300,41 @@ def load_images(
 
 
 def _load(
-    split: Split, shape: Shape, rules: PixelRules, device: torch.device, keep: bool
+    split: Split, shape: Shape, rules: PixelRules, device: torch.device, keep: bool, stay: bool
 ) -> tuple[Images, list[tuple[str, str]], list[tuple[str, str]]]:
     """Decode each image of a split once. Return the sound ones, the faults of the others by name, and warnings."""
-    whole, fits = split, len(split) * _bytes(shape) <= _FITS * _memory(device)
-    file = _kept_at(split, shape, rules) if keep or not fits else None
-    digests, pixels = _read_kept(file, "digests"), _read_kept(file, "images") if fits else None
+    whole, fits = split, stay and len(split) * _bytes(shape) <= _FITS * _memory(device)
+    if fits:
+        file = kept_at(split, shape, rules.model_dump()) if keep else None
+    else:
+        file = digests_at(split, rules.low is not None)
+    digests, pixels = read_kept(file, "digests"), read_kept(file, "images") if fits else None
     if digests is not None and pixels is not None:
-        return ResidentImages(split, pixels, digests, device), [], []
+        return ResidentImages(split, pixels, digests, rules, device), [], []
     if digests is not None and not fits:
         return StreamedImages(split, digests, shape, rules, device), [], []
 
     pixels = torch.empty(len(split) if fits else 0, *shape, dtype=torch.uint8)
     digests = torch.empty(len(split), dtype=torch.int64)
     faults, heard = dict[int, str](), dict[int, str]()
-    for positions, piece in _decoded(_Decoder(split, shape, rules), _pieces(split, _bytes(shape))):
+    decoder = _Decoder(split, shape if fits else (shape[0], 0, 0), rules)
+    for positions, piece in _decoded(decoder, _pieces(split, _bytes(decoder.shape))):
         digests[positions] = piece.digests
         if fits:
             pixels[positions] = piece.pixels
         faults |= piece.faults
         heard |= piece.warnings
-    if not faults and file is not None:
-        with suppress(InputError):  # it is a convenience: a full disk must not end a search
-            write_whole(file, save({"digests": digests} | ({"images": pixels} if fits else {})))
+    if not faults:
+        write_kept(file, {"digests": digests} | ({"images": pixels} if fits else {}))
     left_out = digests[:0]
     if faults:
         damaged = torch.tensor([position in faults for position in range(len(split))])
         split, left_out = split.select((~damaged).nonzero().squeeze(1)), digests[damaged]
         digests, pixels = digests[~damaged], pixels[~damaged] if fits else pixels
     images: Images = (
-        ResidentImages(split, pixels, digests, device) if fits else StreamedImages(split, digests, shape, rules, device)
+        ResidentImages(split, pixels, digests, rules, device)
+        if fits
+        else StreamedImages(split, digests, shape, rules, device)
     )
     images.damaged = left_out
 
@@ -329,7 +365,12 @@ def _bytes(shape: Shape) -> int:
 
 def _pieces(split: Split, each: int) -> list[Tensor]:
     """Cut the positions of a split, `each` image of so many bytes, into pieces that workers deliver at once."""
-    return list(torch.arange(len(split)).split(max(1, min(_AT_ONCE, (1 << 24) // max(1, each)))))
+    return list(torch.arange(len(split)).split(_at_once(each)))
+
+
+def _at_once(each: int) -> int:
+    """Return how many images, `each` of so many bytes, workers deliver at once."""
+    return max(1, min(_AT_ONCE, (1 << 24) // max(1, each)))
 
 
 def _decoded(
@@ -366,25 +407,6 @@ def _workers(split: Split, each: int) -> int:
         room = shared.f_bavail * shared.f_frsize // 2
         workers = min(workers, (room // max(1, each) - 1) // 2)  # two pieces are ready of each, and one is in hand
     return max(0, workers)
-
-
-def _kept_at(split: Split, shape: Shape, rules: PixelRules) -> Path | None:
-    """Choose the file in the user's cache for the decoded images of a split; None where that is not worth it."""
-    if len(split) < _WORTH_KEEPING or (identity := split.reader.identity()) is None:
-        return None
-    what = _FORM, identity, shape, rules.model_dump(), split.indices.tolist()
-    return cache_file(f"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.safetensors")
-
-
-def _read_kept(path: Path | None, name: str) -> Tensor | None:
-    if path is None:
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensor: Tensor = file.get_tensor(name)
-            return tensor
-    except (OSError, SafetensorError):
-        return None
 
 
 def _memory(device: torch.device) -> int:

@@ -13,6 +13,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 # What Pillow knows by its head but hands to other programs, or not at all; IPTC holds an image of any of these.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 _TURNED = 5, 6, 7, 8  # EXIF orientations in which height and width change places
+_FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)  # those in which the ends of rows and columns come first
 _ORIENTATION = 0x0112
 _NOTES = {"exif", "xmp", "Raw profile type exif"}
 
@@ -65,19 +66,51 @@ def to_pixels(image: Image.Image, shape: Shape, rules: PixelRules) -> Pixels:
     """Bring an image to uint8 [channels, height, width]: upright, on the background, resized and centre-cropped.
 
     Raises:
-        ValueError: it is wide, and the training images were not; or a pixel is no number.
+        ValueError: as `as_shown` does.
     """
     channels, height, width = shape
+    image = as_shown(image, channels, rules)
+    if image.size != (width, height) or rules.border:
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC, rules.border)
+    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def as_shown(image: Image.Image, channels: int, rules: PixelRules) -> Image.Image:
+    """Bring an image to 8 bits of grey or RGB: upright, on the background.
+
+    Raises:
+        ValueError: it is wide, and the training images were not; or a pixel is no number.
+    """
     ImageOps.exif_transpose(image, in_place=True)
     if is_wide(image):
         image = _narrow(image, rules)
     elif image.has_transparency_data:
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, rules.background), image)
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def shrink(image: Image.Image, factor: int) -> tuple[int, float, float]:
+    """Let a JPEG be decoded at a half, a quarter or an eighth of its size, of which no more is computed than that.
+
+    Args:
+        image: not decoded yet.
+        factor: how many times smaller its sides may be.
+
+    Returns:
+        How many times smaller they are, 1 for other formats; and where the left and the upper edge are then of the
+        image that is turned upright, in pixels: a part of a pixel that its decoder adds at an end may come first.
+    """
+    factor = next(able for able in (8, 4, 2, 1) if able <= factor)
+    width, height = image.size
+    if factor == 1 or min(width, height) < factor or not image.draft(None, (width // factor, height // factor)):
+        return 1, 0.0, 0.0
+    orientation = image.getexif().get(_ORIENTATION)
+    across, down = -width % factor / factor, -height % factor / factor
+    if orientation in _TURNED:
+        across, down = down, across
+    return factor, across if orientation in _FROM_RIGHT else 0.0, down if orientation in _FROM_BELOW else 0.0
 
 
 def _narrow(image: Image.Image, rules: PixelRules) -> Image.Image:

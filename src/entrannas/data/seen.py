@@ -11,6 +11,7 @@ from torch import Tensor
 
 from entrannas.data.folders import count
 from entrannas.data.images import Images
+from entrannas.data.kept import digests_at, read_kept
 from entrannas.data.sources import HELD_OUT, Source, Split, balanced_order, digest
 from entrannas.errors import InputError
 
@@ -149,6 +150,9 @@ def _of_new_classes(whole: Split, held_out: Tensor, unknown: Tensor) -> Tensor:
 
 def _digests(split: Split) -> Tensor:
     """Return the digest of each image's file; that of one that cannot be read is 0, since decoding will name it."""
+    for wide in (False, True):
+        if (kept := read_kept(digests_at(split, wide), "digests")) is not None:
+            return kept
     digests = []
     for index in split.indices.tolist():
         try:

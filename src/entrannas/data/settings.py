@@ -1,6 +1,10 @@
 """Which images are wanted. It is read without torch."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
+
+CropKind = Literal["padded", "resized"]
+"""What a training sees of an image: shifted crops of what a test sees, or crops of the whole image, resized."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class DataSettings:
     image_size: int | None = None
     subset: float | None = None
     seed: int = 0
+    crops: CropKind = "padded"
 
     def elsewhere(
         self, data: str | None, test_split: str | None, label_column: str | None, skip_damaged: bool

@@ -9,7 +9,7 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from entrannas.data.folders import count, holds_images, named, read_folders
+from entrannas.data.class_names import class_names
+from entrannas.data.folders import Classes, count, holds_images, named, read_folders
+from entrannas.data.listing import Listing, kept_listing, list_folders
+from entrannas.data.paths import Paths
 from entrannas.data.pixels import FORMATS, open_image
 from entrannas.data.tables import Tables, cell_content, names_files, parquet_files, read_hub, read_parquet
 from entrannas.errors import InputError
@@ -89,7 +92,8 @@ class Source:
         """Return what is to be told of it, a line each."""
         told = self.found
         if self.drawn:
-            none = [name for label, name in enumerate(self.classes) if not (self.test.labels == label).any()]
+            counts = self.test.labels.bincount(minlength=len(self.classes)).tolist()
+            none = [name for name, images in zip(self.classes, counts, strict=True) if not images]
             told += f", {len(self.test):,} of them held out for the test" + (f", none of {named(none)}" if none else "")
         told += f"; left out: {'; '.join(self.left_out)}" if self.left_out else ""
         return [told, *([f"warning: {self.doubt}"] if self.doubt else [])]
@@ -104,9 +108,11 @@ def balanced_order(labels: Tensor, *key: object) -> Tensor:
     """Shuffle so that every beginning of the order holds each class in its share, seeded by the key."""
     order = torch.randperm(len(labels), generator=generator("order", *key))
     share = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique():
-        members = (labels[order] == label).nonzero().squeeze(1)
-        share[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    _, counts = labels.unique(return_counts=True)
+    members = labels[order].argsort(stable=True)  # those of each class behind one another
+    before = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    place = torch.arange(len(labels)) - before
+    share[members] = (place.double() + 0.5) / counts.repeat_interleave(counts)
     return order[share.argsort(stable=True)]
 
 
@@ -126,16 +132,16 @@ def open_source(data: str, test_split: str | None = None, label_column: str | No
         source = _digits()
     elif (path := find_folder(data)) is None:
         source = _of_tables(data, None, read_hub(data, test_split, label_column))
+    elif label_column is None and (kept := kept_listing(path, test_split)) is not None:
+        source = _of_folders(path, kept)
     else:
         files = parquet_files(path)
         if files and (label_column is not None or not _are_classes(path)):
             source = _of_tables(data, path, read_parquet(path, files, test_split, label_column))
         else:
             _refuse(data, label_column=label_column)
-            source = _of_folders(path, test_split)
-            if files:
-                doubt = f"the class folders are read, not the tables beside them: {named(file.name for file in files)}"
-                source = replace(source, doubt=doubt)
+            beside = f"the class folders are read, not the tables beside them: {named(file.name for file in files)}"
+            source = _of_folders(path, list_folders(path, test_split, beside if files else None))
     if len(source.classes) < 2:
         found = f"one class only ({source.classes[0]})" if source.classes else "no class"
         raise InputError(f"{data} holds {found}: give images of at least two")
@@ -193,8 +199,9 @@ def _hold_out(split: Split) -> tuple[Split, Split]:
     order = balanced_order(split.labels, "held out")
     held_out = torch.zeros(len(split), dtype=torch.bool)
     held_out[order[: max(1, round(HELD_OUT * len(split)))]] = True
+    ordered = split.labels[order]
     for label in split.labels.unique():
-        members = order[split.labels[order] == label]
+        members = order[ordered == label]
         if len(members) > 1:
             held_out[members[0]] = True
         if held_out[members].all():
@@ -202,7 +209,7 @@ def _hold_out(split: Split) -> tuple[Split, Split]:
     return split.select((~held_out).nonzero().squeeze(1)), split.select(held_out.nonzero().squeeze(1))
 
 
-def _whole(reader: Reader, labels: Sequence[int]) -> Split:
+def _whole(reader: Reader, labels: Sequence[int] | Tensor) -> Split:
     return Split(reader, torch.arange(len(labels)), torch.as_tensor(labels, dtype=torch.int64))
 
 
@@ -260,8 +267,8 @@ def _are_classes(root: Path) -> bool:
 
 
 class _FileReader(Reader):
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
+    def __init__(self, paths: Sequence[Path] | Paths, known: str | None = None) -> None:
+        self.paths, self.known = paths, known
 
     def read(self, index: int) -> bytes:
         path = self.paths[index]
@@ -276,6 +283,8 @@ class _FileReader(Reader):
         return str(self.paths[index])
 
     def identity(self) -> str | None:
+        if self.known is not None:
+            return self.known
         try:
             files = [(path.resolve(), path.stat()) for path in self.paths]
         except OSError:  # one is damaged, and will be named
@@ -284,22 +293,24 @@ class _FileReader(Reader):
         return repr(times)
 
 
-def split_of_files(paths: Sequence[Path]) -> Split:
+def split_of_files(paths: Sequence[Path] | Paths) -> Split:
     """Take files as a split, all of them of class 0."""
     return _whole(_FileReader(paths), [0] * len(paths))
 
 
-def _of_folders(root: Path, test_split: str | None) -> Source:
-    found = read_folders(root, test_split)
-    classes = tuple(found.train)
-    number = {name: label for label, name in enumerate(classes)}
+def _of_folders(root: Path, listing: Listing) -> Source:
+    found = listing.folders
+    number = {name: label for label, name in enumerate(found.train)}
 
-    def split(images: dict[str, list[Path]]) -> Split:
-        labels = [number[name] for name, paths in images.items() for _ in paths]
-        return _whole(_FileReader([path for paths in images.values() for path in paths]), labels)
+    def split(images: Classes, name: str) -> Split:
+        labels = torch.tensor([number[name] for name in images], dtype=torch.int64)
+        sizes = torch.tensor([len(paths) for paths in images.values()], dtype=torch.int64)
+        known = None if listing.identity is None else f"{name} {listing.identity}"
+        return _whole(_FileReader(Paths.join(images.values()), known), labels.repeat_interleave(sizes))
 
-    test = None if found.test is None else split(found.test)
-    return _source(str(root), split(found.train), test, classes, found.names, found.left_out, found.doubt)
+    test = None if found.test is None else split(found.test, "test")
+    classes = class_names(root, tuple(found.train))
+    return _source(str(root), split(found.train, "train"), test, classes, found.names, found.left_out, found.doubt)
 
 
 class _TableReader(Reader):

@@ -1,9 +1,9 @@
 """What a run keeps of the data that it learned from. It is read without torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +36,7 @@ class PixelRules(BaseModel):
         background: what transparent pixels are laid on, a colour that Pillow knows.
         low: the lowest value of the training images of more than 8 bits, which becomes 0; None if there are none.
         high: their highest, which becomes 255.
+        crop: how much of the sides is kept of the largest rectangle at the centre that has the shape of the images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -43,6 +44,12 @@ class PixelRules(BaseModel):
     background: str = "white"
     low: float | None = None
     high: float | None = None
+    crop: Annotated[float, Field(ge=0.01, le=1)] = 1.0
+
+    @property
+    def border(self) -> float:
+        """How much of the sides is left out on each side, which `ImageOps.fit` calls `bleed`."""
+        return (1 - self.crop) / 2
 
 
 class DataSummary(BaseModel):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from entrannas.data.augmentation import Augmentation, measure_normalisation
+from entrannas.data.crops import KEPT
 from entrannas.data.folders import count
 from entrannas.data.images import Images, load_images, measure_range, survey
 from entrannas.data.seen import Seen, keep_apart
@@ -86,11 +87,13 @@ def load_training_data(
     else:
         surveyed = survey(split, settings.image_size)
         low, high = (measure_range(split) if surveyed.wide else None) or (None, None)
-        shape, pixels = surveyed.shape, PixelRules(background=settings.background, low=low, high=high)
-    keep = settings.subset is None  # subsets are many
-    train, test = load_images([split, source.test], shape, pixels, device, settings.skip_damaged, keep, notes.append)
-    for label, name in enumerate(source.classes):
-        if not (train.labels == label).any():
+        crop = KEPT if settings.crops == "resized" else 1.0
+        shape, pixels = surveyed.shape, PixelRules(background=settings.background, low=low, high=high, crop=crop)
+    keep, stay = settings.subset is None, settings.crops == "padded"  # subsets are many
+    arguments = shape, pixels, device, settings.skip_damaged, keep, notes.append, stay
+    train, test = load_images([split, source.test], *arguments)
+    for name, images in zip(source.classes, train.labels.bincount(minlength=len(source.classes)).tolist(), strict=True):
+        if not images:
             raise InputError(
                 f"{settings.data}: the class {name} has no image to learn from: give it some, or remove it"
             )
@@ -228,8 +231,9 @@ def training_batches(
     size = min(batch_size, len(indices) // part.count * part.count)
     if not size:
         raise InputError(f"{count(len(indices), 'image')} cannot be divided among {part.count} processes: start fewer")
-    for batch, labels in images.batches([part.of(b) for b in order.split(size) if len(b) == size]):
-        yield augmentation.cut(normalisation(augmentation.crop(batch, random, part)), random, part), labels
+    batches = [part.of(b) for b in order.split(size) if len(b) == size]
+    for batch, labels in augmentation.batches(images, batches, random, part):
+        yield augmentation.cut(normalisation(batch), random, part), labels
 
 
 def plain_batches(

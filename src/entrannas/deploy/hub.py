@@ -31,7 +31,10 @@ _LEARNING = (
     "auxiliary",
     "cutout",
     "flip",
+    "crops",
     "crop_padding",
+    "jitter",
+    "lighting",
     "precision",
     "seed",
 )

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 CLASSES: tuple[str, ...] = ()
 CHANNELS, HEIGHT, WIDTH = 3, 1, 1
 BACKGROUND = "white"
+BORDER = 0.0
 LOWEST, HIGHEST = 0.0, 1.0
 WEIGHTS = Path("weights.safetensors")
 
@@ -134,7 +135,8 @@ def in_8_bits(image: Image.Image) -> Image.Image:
 def pixels(image: Image.Image) -> Tensor:
     """Bring an image to what the network takes: float32 from 0 to 1, [CHANNELS, HEIGHT, WIDTH].
 
-    It is turned as EXIF asks, laid on the background where it is transparent, resized and centre-cropped.
+    It is turned as EXIF asks, laid on the background where it is transparent, resized and centre-cropped, without the
+    border.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode[0] in "IF":  # grey of more than 8 bits
@@ -143,7 +145,7 @@ def pixels(image: Image.Image) -> Tensor:
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
     image = image.convert("L" if CHANNELS == 1 else "RGB")
-    image = ImageOps.fit(image, (WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    image = ImageOps.fit(image, (WIDTH, HEIGHT), Image.Resampling.BICUBIC, BORDER)
     values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return values.view(HEIGHT, WIDTH, CHANNELS).permute(2, 0, 1) / 255
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from entrannas.data import PixelRules
 from entrannas.deploy.checking import Computed
 from entrannas.deploy.formats import Takes
 from entrannas.training import Description, TrainedNetwork
@@ -73,17 +74,29 @@ def about(description: Description, takes: Takes) -> dict[str, Any]:
         "output": "logits: float32 [batch, classes]; their softmax is the probabilities",
         "preprocessing": (
             f"turn the image as its EXIF orientation asks; lay it on {rules.background} where it is transparent; "
-            f"make it {'grey (Pillow: L)' if channels == 1 else 'RGB'}; if it is not {width} x {height}, scale it so "
-            f"that it covers {width} x {height} and crop the centre, bicubic "
-            f"(Pillow: ImageOps.fit(image, ({width}, {height}), Image.Resampling.BICUBIC))"
+            f"make it {'grey (Pillow: L)' if channels == 1 else 'RGB'}; {_sized(width, height, rules)}"
             + ("" if takes == "uint8" else "; divide its bytes by 255")
         ),
+        "border": rules.border,
         "entrannas": version("entrannas"),
     }
     if rules.low is not None and rules.high is not None:
         told["wide"] = "grey of more than 8 bits becomes bytes first: range[0] is 0, range[1] is 255, rounded, clipped"
         told["range"] = [rules.low, rules.high]
     return told
+
+
+def _sized(width: int, height: int, rules: PixelRules) -> str:
+    """Say how an image is brought to its size."""
+    if not rules.border:
+        when, scaled, fit = f"if it is not {width} x {height}, ", f"covers {width} x {height}", ""
+    else:
+        when, fit = "", f", bleed={rules.border:g}"
+        scaled = f"covers {width / rules.crop:g} x {height / rules.crop:g}"
+    return (
+        f"{when}scale it so that it {scaled} and crop {width} x {height} at the centre, bicubic "
+        f"(Pillow: ImageOps.fit(image, ({width}, {height}), Image.Resampling.BICUBIC{fit}))"
+    )
 
 
 def saved(program: ExportedProgram, told: Mapping[str, Any]) -> bytes:

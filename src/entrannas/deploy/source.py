@@ -194,6 +194,7 @@ def _constants(description: Description) -> str:
         f"MEAN = {normalisation.mean}  # of pixels from 0 to 1",
         f"STD = {normalisation.std}",
         f"BACKGROUND = {_literal(rules.background)}  # behind transparent images",
+        f"BORDER = {rules.border}  # of the sides, left out on each before the centre is cropped",
     ]
     if _knows_range(description):
         lines.append(f"LOWEST, HIGHEST = {rules.low}, {rules.high}  # of grey of more than 8 bits in training")

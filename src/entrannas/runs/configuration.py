@@ -10,13 +10,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from entrannas.architecture import Stem
-from entrannas.data import DataSettings
+from entrannas.data import CropKind, DataSettings
 from entrannas.errors import InputError, brief, explain, unknown
 from entrannas.runs.bounds import Between, Fraction
 from entrannas.runtime import Device, Precision
+
+CROPS: dict[Stem, CropKind] = {"cifar": "padded", "imagenet": "resized"}
+"""What a training sees of images, by the stem."""
 
 DATA = "The data"
 NETWORK = "The network"
@@ -113,8 +116,21 @@ class Configuration(BaseModel):
     """What transparent images are laid on: a name or #rrggbb."""
     stem: Stem = setting(NETWORK, "cifar")
     """cifar, or imagenet for images of 96 pixels and more: three strides of 2."""
+    crops: CropKind = setting(
+        DATA,
+        Follows(
+            lambda settings: CROPS[settings["stem"]], told_apart({str(stem): kind for stem, kind in CROPS.items()})
+        ),
+        before="padded",
+    )
+    """padded, random crops of the image with a border; or resized, random boxes of 8 to 100 % of the whole image, as is
+    usual on ImageNet."""
     crop_padding: Fraction = setting(DATA, 0.125)
-    """Border for random crops, as a fraction of the image's side."""
+    """Border for padded crops, as a fraction of the image's side."""
+    jitter: Fraction = setting(DATA, 0.0, before=0.0)
+    """Of resized crops: how much brightness, contrast and saturation vary."""
+    lighting: Fraction = setting(DATA, 0.0, before=0.0)
+    """Of resized crops: standard deviation of a shift along the principal components of ImageNet's colours."""
     seed: Annotated[int, Between(0, 2**63 - 1)] = setting(RUN, 0)
     """Seed of everything that is drawn."""
     device: Device = setting(RUN, "auto")
@@ -136,6 +152,13 @@ class Configuration(BaseModel):
             return str(path.absolute()) if path.is_dir() else data
         except (OSError, RuntimeError, ValueError):  # no path at all: what reads it will say so
             return data
+
+    @field_validator("jitter", "lighting")
+    @classmethod
+    def _check_crops(cls, strength: float, info: ValidationInfo) -> float:
+        if strength and info.data.get("crops") == "padded":
+            raise ValueError(f"{strength:g} is for resized crops: choose --crops resized, or leave it out")
+        return strength
 
     @field_validator("background")
     @classmethod

@@ -168,7 +168,8 @@ def _epoch(
     set_lr(searcher.weights_optimizer, lr)
     alpha_lr = alpha_rate(config, len(split[0]) // config.batch_size, epoch)
     searcher.set_rates(alpha_lr, cosine(config.beta_lr, 0.0, epoch / config.epochs))
-    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout)
+    crops = config.crops, config.jitter, config.lighting
+    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout, *crops)
 
     def batches(images: Tensor, name: str, *again: int) -> Iterator[Batch]:
         random = generator(name, config.seed, epoch, *again)

@@ -41,6 +41,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 PROTOCOLS: dict[Stem, dict[str, Any]] = {
     "cifar": {
+        "jitter": 0.0,
+        "lighting": 0.0,
         "epochs": 600,
         "batch_size": 96,
         "channels": 36,
@@ -55,6 +57,8 @@ PROTOCOLS: dict[Stem, dict[str, Any]] = {
         "auxiliary": 0.4,
     },
     "imagenet": {
+        "jitter": 0.4,
+        "lighting": 0.1,
         "epochs": 250,
         "batch_size": 1024,
         "channels": 48,
@@ -89,6 +93,12 @@ def _protocol(name: str) -> Follows:
     return Follows(lambda settings: _settings(settings["data"], settings["stem"])[name], told_apart(told))
 
 
+def _strength(name: str) -> Follows:
+    """Follow from the stem's protocol where crops are resized."""
+    protocol = _protocol(name)
+    return Follows(lambda settings: protocol.value(settings) if settings["crops"] == "resized" else 0.0, protocol.told)
+
+
 def _warmup(settings: dict[str, Any]) -> int:
     """Return the protocol's warm-up, or a shorter one that leaves a short training an epoch."""
     warmup, epochs = _settings(settings["data"], settings["stem"])["warmup_epochs"], settings["epochs"]
@@ -116,6 +126,10 @@ class TrainConfig(Configuration):
     KIND: ClassVar[str] = "training"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
+    jitter: Fraction = setting(DATA, _strength("jitter"), before=0.0)
+    """Of resized crops: how much brightness, contrast and saturation vary."""
+    lighting: Fraction = setting(DATA, _strength("lighting"), before=0.0)
+    """Of resized crops: standard deviation of a shift along the principal components of ImageNet's colours."""
     from_run: str | None = setting(LEARNING, None, "RUN", flag="--from")
     """Begin with the weights of this training, of the same genotype and size; epochs and learning rate are a tenth
     then, unless they are given, and the classifier is new where the classes differ."""

@@ -75,11 +75,12 @@ def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dic
     torch.manual_seed(seed_of("epoch", config.seed, epoch, *others))
     trainer.network.drop_path = config.drop_path * epoch / config.epochs
     rate = learning_rate(config, epoch)
+    crops = config.crops, config.jitter, config.lighting
     batches = training_batches(
         task.data.images,
         torch.arange(len(task.data.images)),
         config.batch_size,
-        Augmentation(config.crop_padding, config.flip, config.cutout),
+        Augmentation(config.crop_padding, config.flip, config.cutout, *crops),
         task.data.normalisation,
         generator("batches", config.seed, epoch),
     )
