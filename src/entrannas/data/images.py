@@ -399,6 +399,7 @@ def _decoded(
 def _workers(split: Split, each: int) -> int:
     """Choose how many processes decode: none where the set is small, or where they have no room for a piece."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # which torchrun's processes share
     workers = min(cores, len(split) // 1000)  # a process is not worth its start for fewer
     if current_process().daemon:  # such a process may have no children
         return 0

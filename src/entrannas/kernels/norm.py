@@ -61,8 +61,8 @@ class _Across(torch.autograd.Function):
     ) -> Tensor:
         count = distributed.get_world_size()
         floats = x.to(running_mean.dtype)  # where x has 16 bits
-        variance, mean = torch.var_mean(floats, dim=(0, 2, 3), correction=0)
-        own = torch.stack([mean, variance])
+        mean = floats.mean(dim=(0, 2, 3))  # `var_mean` is six times as slow, on a CPU
+        own = torch.stack([mean, (floats - _by_channel(mean)).square().mean(dim=(0, 2, 3))])
         parts = own.new_empty(count, *own.shape)
         distributed.all_gather(list(parts), own)  # not a sum of squares, which would lose digits
         mean = parts[:, 0].mean(dim=0)
