@@ -7,11 +7,12 @@ import json
 import math
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 
 from entrannas.data import Normalisation
@@ -22,6 +23,7 @@ from entrannas.networks.operations import BatchNorm2d
 from entrannas.runs import load_genotype
 from entrannas.runtime import (
     Part,
+    Replay,
     accuracy,
     as_one,
     check_divisible,
@@ -177,6 +179,42 @@ def _parts(folder: Path) -> dict[str, Any]:
         ],
         "across": network(part.of(x).float()).requires_grad is True,
     }
+
+
+def _exchanges(folder: Path) -> dict[str, list[float]]:
+    """Search with batch norm of each process, and of all: the exchanges within passes, and when one is recorded."""
+    found: dict[str, list[float]] = {}
+    within, passing = 0, False
+    reduce, call = distributed.all_reduce, Replay.__call__
+
+    def reduced(x: torch.Tensor) -> None:
+        nonlocal within
+        within += passing
+        reduce(x)
+
+    def passed(self: Replay, *arguments: Any) -> Any:
+        nonlocal passing
+        passing, after = True, self.after
+        try:
+            return call(self, *arguments)
+        finally:
+            passing = False
+            found[name] = [within, after]
+
+    with patch.object(distributed, "all_reduce", reduced), patch.object(Replay, "__call__", passed):
+        for name, across in {"apart": False, "across": True}.items():
+            within = 0
+            settings = SEARCHED | {"epochs": 1, "subset": 32, "sync_batch_norm": across}
+            search(SearchConfig.resolve(settings), folder / name)
+    return found
+
+
+@pytest.mark.slow
+def test_no_exchange_comes_to_be_recorded(tmp_path: Path) -> None:
+    for found in together(2, "tests.runtime.test_processes", "_exchanges", tmp_path):
+        assert found["apart"] == [0, 2]
+        within, after = found["across"]
+        assert within > 100 and after == math.inf
 
 
 @pytest.mark.slow
