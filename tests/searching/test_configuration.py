@@ -28,8 +28,9 @@ def test_search_defaults_are_the_protocol() -> None:
 @pytest.mark.parametrize("method", ["entrannas", "entrannas-dst", "pc-darts"])
 def test_a_search_with_the_imagenet_stem_follows_its_protocol(method: str) -> None:
     config = SearchConfig.resolve({"method": method, "data": "imagenet", "stem": "imagenet"})
+    assert (config.weights_share, config.alpha_share) == (0.5, 0.5), "a small set needs all of its images"
     assert (config.epochs, config.cells, config.channels, config.batch_size) == (50, 8, 16, 1024)
-    assert (config.weights_share, config.alpha_share, config.warmup_epochs) == (0.1, 0.025, 35)
+    assert config.warmup_epochs == 35
     assert config.weights_lr == pytest.approx(0.5)
     pace = alpha_rate(config, 128_116 // 1024, 35) * len(alpha_epochs(config))
     learning = 1 if METHODS[method].alpha_schedule == "constant" else config.tau[1] / config.tau[0] + 0.9 * 14 / 49

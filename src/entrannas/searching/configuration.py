@@ -37,16 +37,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 20, "batch_size": 32, "channels": 8, "cells": 5, "flip": False},
 }
 PROTOCOLS: dict[Stem, dict[str, Any]] = {
-    "cifar": {"epochs": 50, "cells": 8, "channels": 16, "flip": True, "weights_share": 0.5, "alpha_share": 0.5},
-    # The paper names the shares and the stem (Yang et al., CVPR 2021). The rest is PC-DARTS' for ImageNet (Xu et al.,
-    # ICLR 2020), with which its own protocol has the shares in common; that it is the paper's too is our reading.
+    "cifar": {"epochs": 50, "cells": 8, "channels": 16, "flip": True},
+    # The paper names the stem, and shares of 0.1 and 0.025 (Yang et al., CVPR 2021). The rest is PC-DARTS' for ImageNet
+    # (Xu et al., ICLR 2020), which has these too; that it is the paper's as well is our reading.
     "imagenet": {
         "epochs": 50,
         "cells": 8,
         "channels": 16,
         "flip": True,
-        "weights_share": 0.1,
-        "alpha_share": 0.025,
         "batch_size": 1024,
         "warmup": 35 / 50,
         "alpha_travel": 6e-3 * 15 * (128_116 // 1024),
@@ -146,9 +144,9 @@ class SearchConfig(Configuration):
         LEARNING, _method(lambda method, _: method.tau, lambda method: shown(method.tau)), "START END"
     )
     """Temperature of the first and of the last epoch, linear in between."""
-    weights_share: Share = setting(DATA, _protocol("weights_share"), before=0.5)
+    weights_share: Share = setting(DATA, 0.5, before=0.5)
     """Share of the training images of each class that the weights learn from."""
-    alpha_share: Share = setting(DATA, _protocol("alpha_share"), before=0.5)
+    alpha_share: Share = setting(DATA, 0.5, before=0.5)
     """Share of them that alpha learns from, none of which the weights see."""
     epochs: Epochs = setting(LEARNING, _protocol("epochs"))
     """Epochs over the images of the weights."""
