@@ -56,6 +56,10 @@ class InputError(ValueError):
     """
 
 
+class SharedError(InputError):
+    """What all processes of a run raise alike: the first tells it for the others."""
+
+
 def explain(error: "ValidationError") -> str:
     """Put the first complaint of a failed validation into plain words, as `cells.normal.nodes[0]: what`.
 

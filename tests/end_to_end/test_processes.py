@@ -14,7 +14,7 @@ import pytest
 
 from entrannas.runs import Run
 from tests.essence import essence
-from tests.together import ROOT, free_port
+from tests.together import ROOT, environment, free_port
 
 from .conftest import COMMAND, Entrannas
 
@@ -84,6 +84,19 @@ def test_what_cannot_be_is_one_line_of_all_processes(entrannas: Entrannas, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["taken"], "nothing is left of the others"
 
 
+def test_processes_that_differ_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    port, pipe = free_port(), subprocess.PIPE
+    command = [*COMMAND, *map(str, SEARCH), "--out", "run", "--seed"]
+    both = [
+        subprocess.Popen([*command, str(index)], env=environment(index, 2, port), stderr=pipe, text=True)
+        for index in range(2)
+    ]
+    told, silent = (one.communicate(timeout=200)[1] for one in both)
+    assert told == "entrannas: process 1 has settings other than process 0: start all alike\n" and silent == ""
+    assert [one.returncode for one in both] == [2, 2] and not (tmp_path / "run").exists()
+
+
 def test_one_that_dies_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = [*COMMAND, *SEARCH, "--epochs", 1000, "--devices", 2, "--out", "run"]
@@ -91,7 +104,7 @@ def test_one_that_dies_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest
     assert code == 2 and seconds < 60
     assert error.splitlines()[-1] == (
         "entrannas: process 1 of 2 was ended by SIGKILL, and so the others are; "
-        "--resume goes on after the last whole epoch"
+        "--resume goes on after the last whole epoch or trial"
     )
 
 
@@ -99,6 +112,7 @@ def test_one_that_dies_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest
 def test_slurm_s_tasks_find_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     common = {"SLURM_NTASKS": 2, "SLURM_NNODES": 1, "SLURM_NTASKS_PER_NODE": 2, "SLURM_NODELIST": "127.0.0.1"}
+    common |= {"SLURM_STEP_NUM_TASKS": 2, "SLURM_STEP_NUM_NODES": 1}
     common |= {"SLURM_JOB_NAME": "search", "SLURM_NODEID": 0, "MASTER_PORT": free_port(), "OMP_NUM_THREADS": 1}
     tasks = []
     for index in range(2):
@@ -123,6 +137,18 @@ def test_the_example_for_torchrun_works_as_it_stands(tmp_path: Path, monkeypatch
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("reduction cell") == 1 and Run.open(tmp_path / "run", "search").genotype()
+
+
+@pytest.mark.long
+def test_a_run_of_another_start_is_not_taken_up(
+    entrannas: Entrannas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entrannas(*SEARCH, "--epochs", 1, "--out", "run")
+    before = essence(tmp_path / "run")
+    command = [*TORCHRUN, "--max-restarts", "1", "-m", "entrannas", *map(str, SEARCH), "--epochs", "1", "--out", "run"]
+    refused = subprocess.run([*command, "--weights-lr", "0.5"], capture_output=True, text=True, timeout=300)
+    assert refused.returncode != 0 and refused.stderr.count("run holds another run") == 2
+    assert essence(tmp_path / "run") == before
 
 
 def _taken_up(whole: Path, run: Path, which: int, wait: Callable[[], None]) -> None:

@@ -173,8 +173,8 @@ def _parts(folder: Path) -> dict[str, Any]:
         "refused": [
             refused(lambda: as_one(lambda: only(0))),
             refused(lambda: each_in_turn(lambda: only(1))),
-            refused(lambda: check_same(part.index, "a thing")),
-            refused(lambda: check_same("alike", "a thing")),
+            refused(lambda: check_same(part.index, "a thing", "mend it")),
+            refused(lambda: check_same("alike", "a thing", "mend it")),
             refused(lambda: check_divisible(7)),
         ],
         "across": network(part.of(x).float()).requires_grad is True,
@@ -194,12 +194,12 @@ def _exchanges(folder: Path) -> dict[str, list[float]]:
 
     def passed(self: Replay, *arguments: Any) -> Any:
         nonlocal passing
-        passing, after = True, self.after
+        passing, recorded = True, not self.exchanging
         try:
             return call(self, *arguments)
         finally:
             passing = False
-            found[name] = [within, after]
+            found[name] = [within, recorded]
 
     with patch.object(distributed, "all_reduce", reduced), patch.object(Replay, "__call__", passed):
         for name, across in {"apart": False, "across": True}.items():
@@ -212,9 +212,9 @@ def _exchanges(folder: Path) -> dict[str, list[float]]:
 @pytest.mark.slow
 def test_no_exchange_comes_to_be_recorded(tmp_path: Path) -> None:
     for found in together(2, "tests.runtime.test_processes", "_exchanges", tmp_path):
-        assert found["apart"] == [0, 2]
-        within, after = found["across"]
-        assert within > 100 and after == math.inf
+        assert found["apart"] == [0, True]
+        within, recorded = found["across"]
+        assert within > 100 and not recorded
 
 
 @pytest.mark.slow
@@ -228,7 +228,7 @@ def test_what_processes_have_in_common_and_what_they_refuse(tmp_path: Path) -> N
         assert one["as one"] == "by 0" and one["accuracy"] == 3 / 4 and one["across"]
         alone, each, other, alike, uneven = one["refused"]
         assert alone == "process 0 cannot" and each == "process 1 cannot" and alike == ""
-        assert other.startswith("process 1 has a thing other than process 0")
+        assert other == "process 1 has a thing other than process 0: mend it"
         assert uneven == "batch-size 7 cannot be divided among 2 processes: give a multiple of 2"
     assert first["used"] == second["used"] and (first["in turn"], second["in turn"]) == (0, 1)
     assert first["shares"] + second["shares"] == list(range(5))
@@ -239,4 +239,4 @@ def test_one_process_is_the_whole() -> None:
     assert here() == Part(0, 1) and mean_of(gradients)[0] is gradients[0]
     assert as_one(lambda: 3) == 3 == each_in_turn(lambda: 3) and gathered(3) == [3]
     check_divisible(7)
-    check_same(1, "a thing")
+    check_same(1, "a thing", "mend it")

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from entrannas.cli.process import follows
-from entrannas.errors import InputError
+from entrannas.cli.process import follows, how_to_go_on
+from entrannas.errors import InputError, SharedError
+from entrannas.runtime import launched
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def run() -> int:
     """Run the command line, and return the exit code; what the user can mend is one line on stderr, and 2."""
     try:
         return _app(prog_name="entrannas", standalone_mode=False) or 0
+    except SharedError as error:
+        return 2 if follows() else _fail(str(error))
     except InputError as error:
         return _fail(str(error))
     except Exception as error:
@@ -109,13 +112,15 @@ def run() -> int:
         if lack := shortage(error):
             return _fail(f"{lack}: make room and try again")
         if lost_another(error):
-            _fail("another process of this run has gone; --resume goes on after the last whole epoch")
+            _fail(f"another process of this run has gone ({str(error).strip().splitlines()[0]}){how_to_go_on()}")
             return 3
         raise
 
 
 def _fail(message: str) -> int:
-    if message and not follows():  # a command that was asked for nothing has shown its help, and complains of nothing
+    index, _, local, _ = launched()
+    joined = "torch" in sys.modules and sys.modules["torch"].distributed.is_initialized()
+    if message and (joined or not local):  # before that, all of a machine say the same; and a help complains of nothing
         text = " ".join(message.split()).replace("Value error, ", "")  # Typer's, of a name that is not in a list
-        print(f"entrannas: {text}", file=sys.stderr)
+        print(f"entrannas: {f'process {index}: ' if index else ''}{text}", file=sys.stderr)
     return 2

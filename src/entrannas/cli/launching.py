@@ -7,12 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from entrannas.cli.process import LAUNCHED_HERE
+from entrannas.cli.process import LAUNCHED_HERE, how_to_go_on
 from entrannas.errors import InputError
+from entrannas.runtime import launched
 
 
 def taken_up_again(out: Path | None) -> bool:
-    """Tell whether the launcher has started all processes anew, as with `--max-restarts`, and a run is there to go on.
+    """Tell whether torchrun has started all processes anew, by `--max-restarts`, and their run is there to go on.
 
     Raises:
         InputError: it has, and which run it was is not known.
@@ -23,12 +24,18 @@ def taken_up_again(out: Path | None) -> bool:
         raise InputError("a run that is to be taken up again by the launcher needs --out")
     from entrannas.runs import Run
 
-    return Run.find(out) is not None
+    run = Run.find(out)
+    return run is not None and run.about().launch == os.environ["TORCHELASTIC_RUN_ID"]
 
 
 def in_processes(devices: int | None) -> None:
-    """Go on where one process is wanted, or this is one of several; else start them, and end when they have ended."""
-    if devices not in (None, 1) and "TORCHELASTIC_RUN_ID" not in os.environ:
+    """Go on where one process is wanted, or this is one of several; else start them, and end when they have ended.
+
+    Raises:
+        InputError: one of them was killed.
+        SystemExit: all have ended.
+    """
+    if devices not in (None, 1) and launched()[1] == 1:
         raise SystemExit(_launch(devices))
 
 
@@ -51,16 +58,14 @@ def _launch(devices: int) -> int:
     local = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
     config = LaunchConfig(1, 1, devices, run_id=LAUNCHED_HERE, max_restarts=0, monitor_interval=0.2, **local)  # type: ignore[arg-type]
     try:
-        elastic_launch(config, sys.executable)("-m", "entrannas", *sys.argv[1:])
+        elastic_launch(config, sys.executable)("-P", "-m", "entrannas", *sys.argv[1:])
     except SignalException as ended:
         return 128 + int(ended.sigval)
     except ChildFailedError as error:
         codes = {rank: int(failure.exitcode) for rank, failure in error.failures.items()}
         for rank, code in codes.items():
             if code < 0:
-                raise InputError(
-                    f"process {rank} of {devices} was ended by {Signals(-code).name}, and so the others are; "
-                    "--resume goes on after the last whole epoch"
-                ) from None
+                told = f"process {rank} of {devices} was ended by {Signals(-code).name}, and so the others are"
+                raise InputError(told + how_to_go_on()) from None
         return min(codes.values())  # of what has been told; it is 3 in those that have lost it
     return 0

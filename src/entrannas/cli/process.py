@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+from entrannas.runtime.launched import launched
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -49,9 +51,7 @@ def main() -> None:
 
 def follows() -> bool:
     """Tell whether this process is one of several of a command, and not the first, which alone writes and speaks."""
-    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
-    by_slurm = os.environ.get("SLURM_NTASKS", "1") != "1" and os.environ.get("SLURM_PROCID", "0") != "0"
-    return by_torchrun or by_slurm
+    return launched()[0] > 0
 
 
 def _unheard() -> bool:
@@ -90,9 +90,13 @@ def _exit(number: int, frame: "FrameType | None") -> None:
 
 
 def _told(number: int) -> str:
+    return f"entrannas: {_ENDING[signal.Signals(number)]}{how_to_go_on()}"
+
+
+def how_to_go_on() -> str:
+    """Return what is said behind the end of a command that can be gone on with, else nothing."""
     resumable = any(name in _RESUMABLE for name in sys.argv[1:2])
-    advice = "; --resume goes on after the last whole epoch or trial" if resumable else ""
-    return f"entrannas: {_ENDING[signal.Signals(number)]}{advice}"
+    return "; --resume goes on after the last whole epoch or trial" if resumable else ""
 
 
 class _Forgiving(io.RawIOBase):

@@ -20,6 +20,7 @@ KEPT = 7 / 8
 Box = tuple[int, int, int, int]
 """Left, upper, right and lower edge, in pixels."""
 
+_DRAFTED = "JPEG", "MPO"  # the formats that can be decoded at a reduced scale
 _AREA = 0.08, 1.0
 _ASPECT = 3 / 4, 4 / 3
 _LOG_ASPECT = math.log(3 / 4), math.log(4 / 3)
@@ -41,8 +42,8 @@ class Crops:
     Attributes:
         seed: that of an epoch.
         flip: mirror half of the images.
-        jitter: by how much brightness, contrast and saturation vary, in random order; each is multiplied by up to 1
-            more or less than this.
+        jitter: by how much brightness, contrast and saturation vary, in random order; each by a factor of
+            at most so much below or above 1.
         lighting: the standard deviation of the shift along each principal component of ImageNet's colours.
     """
 
@@ -59,6 +60,8 @@ class Crops:
         random = np.random.default_rng((self.seed, position))
         channels, height, width = shape
         with open_image(content) as image:
+            if image.format not in _DRAFTED:
+                image.load()  # which may turn or size some that have noted it late
             left, upper, right, lower = random_box(upright_size(image), (width, height), random)
             factor, x, y = shrink(image, max(1, min((right - left) // width, (lower - upper) // height)))
             box = x + left / factor, y + upper / factor, x + right / factor, y + lower / factor

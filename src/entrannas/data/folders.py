@@ -212,7 +212,7 @@ class _Walk:
     def listing(self, folder: Path, above: tuple[Path, ...] = ()) -> tuple[list[Path], list[Path]]:
         """Return the folders and the images in a folder, in order."""
         try:
-            self.visited.setdefault(str(folder), os.stat(folder).st_mtime_ns)
+            self.visited.setdefault(str(folder), os.stat(folder).st_ctime_ns)
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:

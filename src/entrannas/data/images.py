@@ -41,6 +41,7 @@ from entrannas.data.pixels import (
 from entrannas.data.sources import Split, balanced_order, digest, split_of_files
 from entrannas.data.summary import PixelRules, Shape
 from entrannas.errors import InputError
+from entrannas.runtime import launched
 
 SURVEYED = 2000
 _LARGEST_SIDE = 224
@@ -399,18 +400,19 @@ def _decoded(
 def _workers(split: Split, each: int) -> int:
     """Choose how many processes decode: none where the set is small, or where they have no room for a piece."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # which torchrun's processes share
-    workers = min(cores, len(split) // 1000)  # a process is not worth its start for fewer
+    _, _, _, sharing = launched()
+    workers = min(max(1, cores // sharing), len(split) // 1000)  # a process is not worth its start for fewer
     if current_process().daemon:  # such a process may have no children
         return 0
     if workers and os.path.isdir(_SHARED):
         shared = os.statvfs(_SHARED)
-        room = shared.f_bavail * shared.f_frsize // 2
+        room = shared.f_bavail * shared.f_frsize // 2 // sharing
         workers = min(workers, (room // max(1, each) - 1) // 2)  # two pieces are ready of each, and one is in hand
     return max(0, workers)
 
 
 def _memory(device: torch.device) -> int:
+    """Return the bytes of a device, of a CPU those for each process of the run on this machine."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // launched()[3]

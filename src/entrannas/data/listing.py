@@ -76,7 +76,7 @@ def kept_listing(root: Path, wanted: str | None) -> Listing | None:
     try:
         with safe_open(file, framework="np") as kept:
             about = json.loads(kept.metadata()["about"])
-            if any(os.stat(folder).st_mtime_ns != changed for folder, changed in about.pop("visited").items()):
+            if any(os.stat(folder).st_ctime_ns != changed for folder, changed in about.pop("visited").items()):
                 return None
             paths = Paths.from_arrays({name: kept.get_tensor(name) for name in kept.keys()})  # noqa: SIM118
     except (OSError, SafetensorError):

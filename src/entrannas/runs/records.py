@@ -57,6 +57,8 @@ class About(Record):
         versions: those of the libraries.
         data: what was learned of the data.
         changes: the settings that were changed on the way.
+        launch: the name by which torchrun has started its processes, if it has: those that it starts again go on with
+            the run.
         digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file. Names are those
             of files in the directory itself.
         digest: of all this.
@@ -68,6 +70,7 @@ class About(Record):
     versions: dict[str, str]
     data: DataSummary
     changes: tuple[Change, ...] = ()
+    launch: str | None = None
     digests: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], tuple[str | None, ...]] = {}
     digest: str = ""
 

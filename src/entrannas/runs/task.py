@@ -13,9 +13,8 @@ Several processes go through it together: the first claims the directory, writes
 
 import functools
 import json
-import math
+import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -28,7 +27,7 @@ import torch
 
 from entrannas.architecture import Genotype
 from entrannas.data import Seen, load_training_data
-from entrannas.errors import InputError
+from entrannas.errors import InputError, SharedError
 from entrannas.kernels import c
 from entrannas.runs.checkpoints import Learner, not_finite, take_up, tensors_file
 from entrannas.runs.claim import Claim
@@ -113,18 +112,17 @@ class Task:
             behind: runs of whose results this one makes use: what they learned from is not tested on.
 
         Raises:
-            InputError: the run directory, the device or the data cannot be used, or a batch has no equal parts for the
-                processes that there are.
+            InputError: the run directory, the device or the data cannot be used, a batch has no equal parts for the
+                processes that there are, or these were started with different settings.
         """
         self.began = time.monotonic()
         self.name, self.command, self.config = name, command, config
         self.resumed = resume
         self.fabric = start(config.device, config.precision)
         self._part, batch_size = here(), config.model_dump()["batch_size"]
-        check_divisible(batch_size)
-        own = batch_size // self._part.count
-        few = own < _FEW if config.sync_batch_norm is None else config.sync_batch_norm
-        self.across = self._part.count > 1 and few
+        settings = config.model_dump(mode="json", exclude={"data"}), command, resume
+        check_same(settings, "settings", "start all alike")
+        self.across = self.normalises_across(batch_size)
         self._claim: Claim | None = None
         self.run = Run(as_one(lambda: self._claimed(out)), writes=self._part.leads)
         self.events = Events([self._keep, *listeners] if self._part.leads else [])
@@ -134,7 +132,7 @@ class Task:
             self.data = each_in_turn(lambda: load_training_data(config.data_settings(), self.fabric.device, seen))
             self.seen = self.data.seen().behind(None if resume else seen)
             self._check_images(seen if resume else None)
-            self._memory = enough_memory(own, LEARN_WITH_LESS)
+            self._memory = enough_memory(batch_size // self._part.count, LEARN_WITH_LESS)
         except BaseException:
             self._release()
             raise
@@ -147,9 +145,21 @@ class Task:
         if self._claim is not None:
             self._claim.release()
 
-    def replay(self) -> Replay:
-        """Return that through which passes are to run: without recordings where processes exchange within a pass."""
-        return Replay(after=math.inf if self.across else 2, say=self.events.tell)
+    def normalises_across(self, batch_size: int) -> bool:
+        """Tell whether batch norm is over all processes in steps of so many images.
+
+        Raises:
+            SharedError: the images have no equal parts, or parts that have no statistics.
+        """
+        check_divisible(batch_size)
+        wanted, own = self.config.sync_batch_norm, batch_size // self._part.count
+        if own < 2 and wanted is False:
+            raise SharedError("a process with one image of a step has no batch norm of its own: use --sync-batch-norm")
+        return self._part.count > 1 and (own < _FEW if wanted is None else wanted)
+
+    def replay(self, across: bool) -> Replay:
+        """Return that through which passes are to run; `across`: with batch norm over all processes."""
+        return Replay(say=self.events.tell, exchanging=across)
 
     def _check_images(self, before: Seen | None) -> None:
         """Refuse to go on with a run on other images."""
@@ -169,10 +179,6 @@ class Task:
         """Leave it, and the directory to others."""
         try:
             return self._memory.__exit__(kind, error, traceback)
-        except InputError as lack:
-            if not self._part.leads:  # whom nobody hears otherwise
-                print(f"entrannas: process {self._part.index}: {lack}", file=sys.stderr)
-            raise
         finally:
             self._release()
 
@@ -216,6 +222,7 @@ class Task:
             threads=torch.get_num_threads(),
             versions=libraries | {"python": platform.python_version()},
             data=self.data.summary(),
+            launch=os.environ.get("TORCHELASTIC_RUN_ID"),
         )
 
     def epochs(self, epochs: int, steps: int) -> Iterator[int]:
@@ -241,15 +248,20 @@ class Task:
         self.run.save_checkpoint(epoch + 1, state)
 
     def check_same(self, genotype: Genotype) -> None:
-        """Compare what all processes have derived.
+        """Compare the architectures of all processes.
 
         Raises:
-            InputError: it differs, so that they would go on with different searches.
+            SharedError: they differ, so that all would go on with networks of their own.
         """
-        check_same(genotype.to_text(), "an architecture")
+        advice = "see to it that all have the same GPUs and versions; --resume goes on after the last whole epoch"
+        check_same(genotype.to_text(), "an architecture", advice)
 
     def finish(self, sum_up: Callable[[], Found]) -> Found:
-        """Write the result, which the first process sums up, and return it."""
+        """Write the result, which the first process sums up, and return it.
+
+        Raises:
+            SharedError: it cannot be written.
+        """
 
         def written() -> Found:
             result = sum_up()

@@ -1,4 +1,5 @@
-from .device import Device, Precision, start
+from .device import Device, Precision, place, start
+from .launched import launched
 from .learning import Tally, accuracy, cosine, descend, diverged, gradients_by, set_lr
 from .memory import LEARN_WITH_LESS, MEASURE_WITH_LESS, enough_memory, peak_memory, shortage
 from .processes import (
@@ -38,9 +39,11 @@ __all__ = [
     "generator",
     "gradients_by",
     "here",
+    "launched",
     "lost_another",
     "mean_of",
     "peak_memory",
+    "place",
     "seed_of",
     "set_lr",
     "shortage",

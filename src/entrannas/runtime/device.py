@@ -2,13 +2,14 @@
 
 import logging
 import os
-import warnings
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from entrannas.errors import InputError
+from entrannas.runtime.launched import launched
 
 if TYPE_CHECKING:
+    import torch
     from lightning_fabric import Fabric
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -18,34 +19,51 @@ _PATIENCE = timedelta(hours=3)
 """How long a process waits for the others: the first decodes a data set that is new before them."""
 
 
-def start(device: Device, precision: Precision) -> "Fabric":
-    """Start Fabric on one device; `auto` is CUDA where there is one.
-
-    Where a launcher has started several processes, each has a device of its own, and they form a group: over NCCL on
-    GPUs, over gloo on CPUs.
+def place(device: Device) -> "torch.device":
+    """Choose a device; `auto` is CUDA where there is one: that of this process, where a launcher has started several.
 
     Raises:
-        InputError: CUDA asked for where there is none, or fewer GPUs than processes on this machine.
+        InputError: CUDA asked for where there is none, or too few GPUs for the processes on this machine.
     """
-    import torch  # both take seconds to import: for those alone who compute
-    from lightning_fabric import Fabric
+    import torch  # it takes seconds to import: for those alone who compute
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise InputError("no CUDA device is visible to PyTorch: use --device cpu or --device auto")
     torch.backends.cudnn.deterministic = True  # a resumed run must retrace the one that was killed
-    accelerator = "cuda" if available and device != "cpu" else "cpu"
-    if accelerator == "cuda":
-        torch.set_float32_matmul_precision("high")  # matrix products in TF32, as convolutions are by PyTorch's default
+    if device == "cpu" or not available:
+        return torch.device("cpu")
+    torch.set_float32_matmul_precision("high")  # matrix products in TF32, as convolutions are by PyTorch's default
+    _, _, local, here = launched()
+    if (gpus := torch.cuda.device_count()) < here:
+        raise InputError(f"each of {here} processes needs a GPU, and this one sees {gpus}: start fewer, or show it all")
+    return torch.device("cuda", local)
+
+
+def start(device: Device, precision: Precision) -> "Fabric":
+    """Start Fabric on one device, see `place`.
+
+    Where a launcher has started several processes, they form a group: over NCCL on GPUs, over gloo on CPUs. So all of
+    them must come here.
+
+    Raises:
+        InputError: as `place` does.
+    """
+    from lightning_fabric import Fabric  # it takes seconds to import, too
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    accelerator = place(device).type
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The `srun` command is available")  # and not wanted
-        processes = _processes()
-        if accelerator == "cuda" and processes["devices"] > (gpus := torch.cuda.device_count()):
-            raise InputError(f"{processes['devices']} processes need a GPU each, and there are {gpus} on this machine")
+    _, count, _, here = launched()
+    if count == 1:
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=[LightningEnvironment()])
+    else:
         _join_again(accelerator)
-        fabric = Fabric(accelerator=accelerator, precision=precision, **processes)
-        fabric.launch()
+        strategy = DDPStrategy(timeout=_PATIENCE)
+        nodes = count // here
+        fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric.launch()
     return fabric
 
 
@@ -72,21 +90,3 @@ def _join_again(accelerator: str) -> None:
         world_size=int(os.environ["WORLD_SIZE"]),
         device_id=device("cuda", int(os.environ["LOCAL_RANK"])) if accelerator == "cuda" else None,
     )
-
-
-def _processes() -> dict[str, Any]:
-    """Return what Fabric is to know of the processes that a launcher has started: how many, on how many machines."""
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
-    if TorchElasticEnvironment.detect():
-        count, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-    elif "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
-        count = int(os.environ["SLURM_NTASKS"])
-        local = count // int(os.environ.get("SLURM_NNODES", 1))
-    else:
-        count = local = 1
-    if count == 1:
-        return {"devices": 1}
-    return {"devices": local, "num_nodes": count // local, "strategy": DDPStrategy(timeout=_PATIENCE)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from entrannas.errors import InputError
+from entrannas.errors import SharedError
 from entrannas.runtime.processes import here, mean_of, sum_of
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def accuracy(fabric: "Fabric", network: nn.Module, batches: Iterable[tuple[Tenso
     return of_all[0] / of_all[1]
 
 
-def diverged(what: str) -> InputError:
+def diverged(what: str) -> SharedError:
     """Say that learning has led nowhere, and what to do."""
     advice = "choose a lower learning rate; with it, --resume goes on after the last whole epoch"
-    return InputError(f"{what} not finite any more: {advice}")
+    return SharedError(f"{what} not finite any more: {advice}")
 
 
 class Tally:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from entrannas.errors import InputError
+from entrannas.errors import InputError, SharedError
 
 Returned = TypeVar("Returned")
 Thing = TypeVar("Thing")
@@ -56,11 +56,11 @@ def check_divisible(batch_size: int) -> None:
     """Refuse a batch of which processes would get unequal parts: means over them would weigh images differently.
 
     Raises:
-        InputError: it is no multiple of their number.
+        SharedError: it is no multiple of their number.
     """
     count = here().count
     if batch_size % count:
-        raise InputError(
+        raise SharedError(
             f"batch-size {batch_size} cannot be divided among {count} processes: give a multiple of {count}"
         )
 
@@ -108,7 +108,7 @@ def as_one(function: Callable[[], Returned]) -> Returned:
     """Let the first process call a function, and return what it returns in all.
 
     Raises:
-        InputError: that of the first process, in all.
+        SharedError: what the first process raised as an `InputError`, in all.
     """
     if here().count == 1:
         return function()
@@ -121,7 +121,7 @@ def as_one(function: Callable[[], Returned]) -> Returned:
     distributed.broadcast_object_list(told, src=0)
     returned, fault = told
     if fault is not None:
-        raise InputError(fault)
+        raise SharedError(fault)
     result: Returned = returned
     return result
 
@@ -130,8 +130,10 @@ def each_in_turn(function: Callable[[], Returned]) -> Returned:
     """Call a function in all processes, in the first before the others: these find the caches that it has filled.
 
     Raises:
-        InputError: that of the first process that raised one, in all.
+        SharedError: what the first process that raised an `InputError` raised, in all.
     """
+    if here().count == 1:
+        return function()
     returned: list[Returned] = []
     for leads in (True, False):
         fault = None
@@ -142,25 +144,25 @@ def each_in_turn(function: Callable[[], Returned]) -> Returned:
                 fault = str(error)
         for told in gathered(fault):
             if told is not None:
-                raise InputError(told)
-        if here().count == 1:
-            break
+                raise SharedError(told)
     return returned[0]
 
 
-def check_same(value: object, what: str) -> None:
+def check_same(value: object, what: str, advice: str) -> None:
     """Compare what must be the same in all processes.
 
+    Args:
+        value: what this one has.
+        what: its name.
+        advice: what can be done.
+
     Raises:
-        InputError: in all of them, that one has something else.
+        SharedError: one has something else.
     """
     values = gathered(value)
     others = [index for index, other in enumerate(values) if other != values[0]]
     if others:
-        raise InputError(
-            f"process {others[0]} has {what} other than process 0, so the run has come apart: see to it that all have "
-            "the same GPUs and versions; --resume goes on after the last whole epoch"
-        )
+        raise SharedError(f"process {others[0]} has {what} other than process 0: {advice}")
 
 
 def lost_another(error: BaseException) -> bool:

@@ -35,10 +35,18 @@ class Replay:
         kept: how many recordings are kept, the latest used. A search in which the Engine-cells of 8 cells move has 24
             passes an architecture.
         say: takes the line that recordings do not fit.
+        exchanging: whether processes exchange within passes: none is recorded then, nor begun again where memory lacks,
+            since the others would not begin it again.
     """
 
-    def __init__(self, after: float = 2, kept: int = 32, say: Callable[[str], None] = lambda text: None) -> None:
-        self.after, self.kept, self.say = after, kept, say
+    def __init__(
+        self,
+        after: float = 2,
+        kept: int = 32,
+        say: Callable[[str], None] = lambda text: None,
+        exchanging: bool = False,
+    ) -> None:
+        self.after, self.kept, self.say, self.exchanging = after, kept, say, exchanging
         self._known: OrderedDict[Hashable, int | _Recording] = OrderedDict()
         self._passes: Counter[str] = Counter()
         self._ground: _Ground | None = None  # made when the first pass comes to a GPU
@@ -50,7 +58,7 @@ class Replay:
         Raises:
             torch.OutOfMemoryError: the pass does not fit, without any recording either.
         """
-        if on_gpu(inputs[0]) and self._fits:
+        if on_gpu(inputs[0]) and self._fits and not self.exchanging:
             with suppress(torch.OutOfMemoryError):  # which goes first, with the tensors of the frames that it came from
                 return self._run((key, *((x.shape, x.stride(), x.dtype) for x in inputs)), function, inputs)
             self.forget()

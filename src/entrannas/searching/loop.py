@@ -18,10 +18,10 @@ from entrannas.runs import Configuration, Listener, Result, Task
 from entrannas.runtime import (
     Replay,
     Tally,
-    check_divisible,
     cosine,
     enough_memory,
     generator,
+    here,
     peak_memory,
     seed_of,
     set_lr,
@@ -32,7 +32,7 @@ from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
-from entrannas.training import target_size
+from entrannas.training import TrainConfig, target_size
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -80,7 +80,9 @@ def search(
             overwritten.
     """
     with Task("search", "search", config, out, resume, listeners) as task:
-        searcher = build_searcher(task.fabric, config, task.data, task.replay())
+        trials = _of_trials(config)
+        across = config.trials > 0 and task.normalises_across(trials.batch_size)
+        searcher = build_searcher(task.fabric, config, task.data, task.replay(task.across))
         if task.across:
             normalise_across(searcher.supernet)
         task.begin(searcher)
@@ -98,7 +100,7 @@ def search(
             task.end_epoch(epoch, metrics | {"genotype": genotype.to_text()})
 
         searcher.tau = temperature(config, config.epochs - 1)
-        genotype = _hold_trials(task, searcher, config, split) if config.trials else searcher.derive()
+        genotype = _hold_trials(task, searcher, config, split, trials, across) if config.trials else searcher.derive()
         task.run.write("genotype.json", genotype.to_json().encode())
         if task.run.writes:
             save_pictures(genotype, task.run.path, "")
@@ -121,16 +123,28 @@ def _result(task: Task, config: SearchConfig, genotype: Genotype, seconds: float
     )
 
 
-def _hold_trials(task: Task, searcher: Searcher, config: SearchConfig, split: tuple[Tensor, Tensor]) -> Genotype:
+def _of_trials(config: SearchConfig) -> TrainConfig:
+    """Return the settings of the trials of a search."""
+    common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
+    return trial_config(common | {"cells": config.trial_cells})
+
+
+def _hold_trials(
+    task: Task,
+    searcher: Searcher,
+    config: SearchConfig,
+    split: tuple[Tensor, Tensor],
+    settings: TrainConfig,
+    across: bool,
+) -> Genotype:
     """Let what alpha has derived and its closest neighbours compete, and return the winner."""
     derived = searcher.derive()
     with torch.no_grad():
         closest = neighbours(derived, searcher.relax(), searcher.space)[: config.trials]
-    common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
-    settings = trial_config(common | {"cells": config.trial_cells})
-    check_divisible(settings.batch_size)
-    trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped, task.across)
-    with enough_memory(settings.batch_size, "choose fewer --trial-cells in a new run, or make room and --resume"):
+    searcher.replay.exchanging = across
+    trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped, across)
+    advice = "choose fewer --trial-cells in a new run, or make room and --resume"
+    with enough_memory(settings.batch_size // here().count, advice):
         return compete(task.run, [derived, *closest], trial, config.trial_steps, task.events)
 
 
@@ -138,7 +152,7 @@ def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
     """Return the indices of the images that weights learn on, and of those that alpha learns on; class-balanced.
 
     Raises:
-        InputError: alpha would have none.
+        InputError: alpha or the weights would have none.
     """
     order = balanced_order(labels, "halves", config.seed)
     own, alphas = (int(share * len(order) + 1e-6) for share in (config.weights_share, config.alpha_share))

@@ -13,7 +13,7 @@ from entrannas.data import Images, load_test_images
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
 from entrannas.runs import Events, Listener, Run
-from entrannas.runtime import Device, each_in_turn, here
+from entrannas.runtime import Device, each_in_turn, here, start
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import Answers, TrainResult, result_of
 from entrannas.training.trained import load
@@ -112,6 +112,7 @@ def evaluate(
         InputError: no finished training there, data of other classes, or damaged images.
     """
     opened, trained = Run.open(Path(run), "train"), load(run, device)
+    start(device, "32-true")
     say = Events(listeners if here().leads else ()).tell
     wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     arguments = wanted, opened.data(), opened.seen(), trained.device, say

@@ -50,12 +50,14 @@ def train(
             raise InputError(f"{task.run.path} was started with another genotype: start anew with another --out")
         data = task.data
         torch.manual_seed(seed_of("weights", config.seed))
-        trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, task.replay())
+        replay = task.replay(task.across)
+        trainer = Trainer.build(task.fabric, genotype, config, len(data.classes), data.images.shape, replay)
         if task.across:
             normalise_across(trainer.network)
         taken_over = None
         if config.from_run is not None and not (resume and task.run.sound(CHECKPOINT)):
             taken_over = take_over(trainer.network, data.classes, Run.open(Path(config.from_run), "train"))
+        task.check_same(genotype)
         task.begin(trainer, {GENOTYPE: genotype.to_json().encode()})
         if taken_over:
             task.events.tell(taken_over)

@@ -20,7 +20,7 @@ from entrannas.errors import InputError
 from entrannas.files import opened, read_whole, to_json, write_whole
 from entrannas.networks import build_network
 from entrannas.runs import Run, Weights, load_tensors, take_up
-from entrannas.runtime import MEASURE_WITH_LESS, Device, enough_memory, start
+from entrannas.runtime import MEASURE_WITH_LESS, Device, enough_memory, place
 from entrannas.training.description import Description
 
 WEIGHTS = "weights.safetensors"
@@ -296,7 +296,7 @@ def load(path: str | Path, device: Device = "auto") -> TrainedNetwork:
     else:
         run = Run.open(path, "train")
         trained = TrainedNetwork.of(Description.of(run), run.load_tensors(WEIGHTS)[1], path / WEIGHTS)
-    return trained.to(start(device, "32-true").device)
+    return trained.to(place(device))
 
 
 def _downloaded(name: str, file: str, options: Mapping[str, Any]) -> Path:
