@@ -26,15 +26,8 @@ def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     picture(root / "train" / "dog" / "deep" / "er" / "a.png", 7)
     (root / "train" / "cat" / "linked").symlink_to(root / "val" / "cat")
     (root / "notes.txt").write_text("")
-    _settle(root)
+    monkeypatch.setattr("entrannas.data.listing._SETTLED", -(10**12))  # what has changed by now is kept as it is
     return root
-
-
-def _settle(root: Path) -> None:
-    """Let all folders have changed an hour ago."""
-    for folder, _, _ in os.walk(root, followlinks=True):
-        before = os.stat(folder).st_mtime_ns - 3600 * 10**9
-        os.utime(folder, ns=(before, before))
 
 
 def _names(source: Source) -> list[str]:
@@ -63,6 +56,14 @@ def test_it_is_listed_again_where_a_folder_has_changed(large: Path, where: str, 
     assert len(_names(open_source(str(large)))) == len(names) + (-1 if gone else 1) * (1 + (where == "val/cat"))
 
 
+def test_it_is_listed_again_where_a_folder_has_been_given_its_old_time(large: Path) -> None:
+    names, folder = _names(open_source(str(large))), large / "train" / "cat"
+    before = os.stat(folder).st_mtime_ns
+    min(folder.glob("*.png")).unlink()
+    os.utime(folder, ns=(before, before))  # as tar and rsync do
+    assert len(_names(open_source(str(large)))) == len(names) - 1
+
+
 def test_it_is_listed_again_where_what_is_left_out_has_changed(large: Path) -> None:
     before = open_source(str(large)).notes()
     (large / "notes.txt").unlink()
@@ -78,7 +79,7 @@ def test_other_files_have_another_identity(large: Path) -> None:
 
 
 def test_what_has_just_changed_is_not_kept(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.utime(large / "train" / "cat")
+    monkeypatch.setattr("entrannas.data.listing._SETTLED", 2 * 10**9)
     open_source(str(large))
     with monkeypatch.context() as context, pytest.raises(TypeError):
         context.setattr("entrannas.data.listing.read_folders", None)
@@ -88,7 +89,6 @@ def test_what_has_just_changed_is_not_kept(large: Path, monkeypatch: pytest.Monk
 def test_small_folders_are_listed_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = class_folders(tmp_path / "data", {"cat": 9, "dog": 8})
-    _settle(root)
     open_source(str(root))
     assert not (tmp_path / "cache").exists()
 

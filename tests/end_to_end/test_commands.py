@@ -149,9 +149,11 @@ def test_own_images(entrannas: Entrannas, tmp_path: Path) -> None:
             pixels = random.integers(0, 100, (side, side, 3)) + (0 if c else 150)
             (tmp_path / "pictures" / name).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / name / f"{i}.jpg")
-    small = ["--epochs", 3, "--cells", 3, "--channels", 4, "--batch-size", 8]
-    entrannas("search", "pictures", *small, "--out", "found")
-    trained = entrannas("train", "found", *small, "--auxiliary", 0, "--drop-path", 0, "--out", "net", "--json")
+    small = ["--cells", 3, "--channels", 4, "--batch-size", 8]
+    entrannas("search", "pictures", *small, "--epochs", 3, "--out", "found")
+    trained = entrannas(
+        "train", "found", *small, "--epochs", 10, "--auxiliary", 0, "--drop-path", 0, "--out", "net", "--json"
+    )
     assert trained.json["test_accuracy"] > 0.9
     learned = json.loads((tmp_path / "net" / "run.json").read_text())["data"]
     assert learned["classes"] == ["bright", "dark"] and learned["shape"][0] == 3

@@ -58,9 +58,10 @@ def test_a_training_on_resized_crops_goes_on_as_if_it_had_never_stopped(
     genotype, ended = load_genotype("darts-v2"), list[Event]()
 
     def stop(event: Event) -> None:
-        ended.extend([event] if isinstance(event, EpochEnded) else [])
-        if len(ended) == 2:
-            raise KeyboardInterrupt
+        if isinstance(event, EpochEnded):
+            ended.append(event)
+            if len(ended) == 2:
+                raise KeyboardInterrupt
 
     whole = train(genotype, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from entrannas.runtime.launched import launched
+from entrannas.runtime.launchers import launched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 from .device import Device, Precision, place, start
-from .launched import launched
+from .launchers import launched
 from .learning import Tally, accuracy, cosine, descend, diverged, gradients_by, set_lr
 from .memory import LEARN_WITH_LESS, MEASURE_WITH_LESS, enough_memory, peak_memory, shortage
 from .processes import (

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from entrannas.errors import InputError
-from entrannas.runtime.launched import launched
+from entrannas.runtime.launchers import launched
 
 if TYPE_CHECKING:
     import torch
