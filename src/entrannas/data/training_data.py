@@ -89,7 +89,8 @@ def load_training_data(
         low, high = (measure_range(split) if surveyed.wide else None) or (None, None)
         crop = KEPT if settings.crops == "resized" else 1.0
         shape, pixels = surveyed.shape, PixelRules(background=settings.background, low=low, high=high, crop=crop)
-    keep, stay = settings.subset is None, settings.crops == "padded"  # subsets are many
+    keep = settings.subset is None  # subsets are many
+    stay = settings.crops == "padded"
     arguments = shape, pixels, device, settings.skip_damaged, keep, notes.append, stay
     train, test = load_images([split, source.test], *arguments)
     for name, images in zip(source.classes, train.labels.bincount(minlength=len(source.classes)).tolist(), strict=True):

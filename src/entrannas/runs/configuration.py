@@ -137,7 +137,6 @@ class Configuration(BaseModel):
     """Where to compute; auto is CUDA where there is one."""
     precision: Precision = setting(RUN, "32-true")
     """32-bit floats, or bf16-mixed, which takes less memory and is faster on a GPU."""
-
     sync_batch_norm: bool | None = setting(RUN, None)
     """Of several processes: normalise over the images of all; by default where one has fewer than 32 of a step."""
 

@@ -100,7 +100,7 @@ class Task:
         listeners: Sequence[Listener],
         behind: Sequence[str | Path] = (),
     ) -> None:
-        """Claim the run directory, start the device and load the data. Where that fails, nothing is left of it.
+        """Start the device, claim the run directory and load the data. Where that fails, nothing is left of it.
 
         Args:
             name: what it is called, such as `training`.
