@@ -6,7 +6,11 @@ A listener is any function of an event: a progress bar, a log, a page. It matche
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from entrannas.runs.configuration import Configuration
+    from entrannas.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,28 @@ class Message:
     """Something is to be told in a line."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class RunBegan:
+    """A run begins, or is taken up again: what it is can be read in its directory from now on.
+
+    Attributes:
+        run: the directory.
+        config: its settings.
+        first_epoch: the epoch to come, counted from 0; what was told of it and later ones before is void.
+    """
+
+    run: "Run"
+    config: "Configuration"
+    first_epoch: int
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run has ended, with what `result.json` holds, or was broken off, with None."""
+
+    result: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +81,7 @@ class StageEnded:
     """The stretch is over, or was broken off."""
 
 
-Event = Message | StageBegan | Stepped | EpochEnded | TrialEnded | StageEnded
+Event = Message | RunBegan | RunEnded | StageBegan | Stepped | EpochEnded | TrialEnded | StageEnded
 Listener = Callable[[Event], None]
 
 

@@ -5,6 +5,7 @@
     metrics.jsonl           a line an epoch
     images.safetensors      which images are learned from, and which are held out
     genotype.json           rewritten at every epoch of a search
+    alphas.safetensors      the architecture variables at every epoch of a search
     trials.json             the trials of a search that have ended, rewritten at every one
     checkpoint.safetensors  everything that the next epoch needs, rewritten at every epoch
     result.json             once the run has ended

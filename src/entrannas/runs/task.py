@@ -32,7 +32,7 @@ from entrannas.kernels import c
 from entrannas.runs.checkpoints import Learner, not_finite, take_up, tensors_file
 from entrannas.runs.claim import Claim
 from entrannas.runs.configuration import Configuration
-from entrannas.runs.events import EpochEnded, Event, Events, Listener, Stepped
+from entrannas.runs.events import EpochEnded, Event, Events, Listener, RunBegan, RunEnded, Stepped
 from entrannas.runs.records import About, Change
 from entrannas.runs.run import CHECKPOINT, IMAGES, RESULT, Run
 from entrannas.runtime import (
@@ -118,6 +118,8 @@ class Task:
         self.began = time.monotonic()
         self.name, self.command, self.config = name, command, config
         self.resumed = resume
+        self._under_way = False
+        self._result: dict[str, Any] | None = None
         self.fabric = start(config.device, config.precision)
         self._part, batch_size = here(), config.model_dump()["batch_size"]
         settings = config.model_dump(mode="json", exclude={"data"}), command, resume
@@ -178,6 +180,8 @@ class Task:
     ) -> bool | None:
         """Leave it, and the directory to others."""
         try:
+            if self._under_way:
+                self.events.say(RunEnded(self._result))
             return self._memory.__exit__(kind, error, traceback)
         finally:
             self._release()
@@ -203,6 +207,8 @@ class Task:
             images = {IMAGES: tensors_file(self.seen.tensors())}
             self.run.begin(self._about(), self.config, images | dict(files or {}))
         wait_for_all()  # what has begun is read by all
+        self._under_way = True
+        self.events.say(RunBegan(self.run, self.config, self.first_epoch))
         self.events.tell(f"{self.name} in {self.run.path}")
         for change in changes:
             self.events.tell(f"{change.setting} {change.after} from epoch {change.epoch + 1} on, not {change.before}")
@@ -265,7 +271,8 @@ class Task:
 
         def written() -> Found:
             result = sum_up()
-            self.run.write_json(RESULT, result.json())
+            self._result = result.json()
+            self.run.write_json(RESULT, self._result)
             return result
 
         return as_one(written)

@@ -13,7 +13,7 @@ from torch import Tensor
 from entrannas.architecture import Connection, Genotype, save_pictures
 from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, training_batches
 from entrannas.errors import InputError
-from entrannas.networks import Size, normalise_across, target_cost
+from entrannas.networks import Cost, Size, normalise_across, target_cost
 from entrannas.runs import Configuration, Listener, Result, Task
 from entrannas.runtime import (
     Replay,
@@ -27,6 +27,7 @@ from entrannas.runtime import (
     set_lr,
 )
 from entrannas.searching.configuration import SearchConfig, method_of, space_of
+from entrannas.searching.history import History
 from entrannas.searching.places import moving
 from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
@@ -86,6 +87,7 @@ def search(
         if task.across:
             normalise_across(searcher.supernet)
         task.begin(searcher)
+        history = History(task.run, task.first_epoch)
         before = sum(line.seconds for line in task.run.metrics(SearchEpoch))
         before += sum(trial.seconds for trial in held_trials(task.run))
         split = shares(task.data.images.labels, config)
@@ -95,9 +97,11 @@ def search(
             genotype = searcher.derive()
             task.check_same(genotype)
             task.run.write("genotype.json", genotype.to_json().encode())
+            history.add(epoch, searcher)
             if task.run.writes and (epoch + 1) % config.picture_every == 0:
                 save_pictures(genotype, task.run.path / "pictures", f"epoch-{epoch + 1:03}-")
-            task.end_epoch(epoch, metrics | {"genotype": genotype.to_text()})
+            costs = asdict(_cost(task, config, genotype))
+            task.end_epoch(epoch, {**metrics, **costs, "genotype": genotype.to_text()})
 
         searcher.tau = temperature(config, config.epochs - 1)
         genotype = _hold_trials(task, searcher, config, split, trials, across) if config.trials else searcher.derive()
@@ -111,16 +115,21 @@ def _result(task: Task, config: SearchConfig, genotype: Genotype, seconds: float
     """Sum up what has been found, with the cost of the network that a training makes of it by default."""
     history = task.run.metrics(SearchEpoch)
     learned = [line.alpha_accuracy for line in history if line.alpha_accuracy is not None]
-    channels, height, width = task.data.images.shape
-    size = Size(*target_size(config.data, config.stem), len(task.data.classes), channels, config.stem)
     return SearchResult(
         run=task.run.path,
         genotype=genotype,
         seconds=seconds,
         weights_accuracy=history[-1].weights_accuracy if history else None,
         alpha_accuracy=learned[-1] if learned else None,
-        **asdict(target_cost(genotype, size, (height, width))),
+        **asdict(_cost(task, config, genotype)),
     )
+
+
+def _cost(task: Task, config: SearchConfig, genotype: Genotype) -> Cost:
+    """Count what the network costs that a training makes of a genotype by default."""
+    channels, height, width = task.data.images.shape
+    size = Size(*target_size(config.data, config.stem), len(task.data.classes), channels, config.stem)
+    return target_cost(genotype, size, (height, width))
 
 
 def _of_trials(config: SearchConfig) -> TrainConfig:

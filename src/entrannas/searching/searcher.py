@@ -251,6 +251,14 @@ class Searcher:
             },
         }
 
+    @torch.no_grad()
+    def variables(self) -> dict[str, Tensor]:
+        """Return alpha, the weights p, and beta and the thresholds if any, by name and kind of cell."""
+        named: dict[str, Mapping[str, Tensor]] = {"alpha": dict(self.alpha), "p": self.relax(), "beta": dict(self.beta)}
+        if self.method.thresholds:
+            named["thresholds"] = {kind: thresholds(beta) for kind, beta in self.beta.items()}
+        return {f"{name}.{kind}": x for name, by_kind in named.items() for kind, x in by_kind.items()}
+
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on, by name."""
         return (
