@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
+    from PIL.Image import Image as PillowImage
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 Point = tuple[float, float]
@@ -235,6 +236,12 @@ class Drawing:
 
     def png(self) -> bytes:
         """Return the content of a PNG file."""
+        content = io.BytesIO()
+        self.picture().save(content, "PNG", dpi=(_PIXELS, _PIXELS))
+        return content.getvalue()
+
+    def picture(self) -> "PillowImage":
+        """Paint it."""
         from PIL import Image, ImageDraw
 
         (left, top), (width, height) = self.corner, (round(_PIXELS * length) for length in self.size)
@@ -248,9 +255,18 @@ class Drawing:
                 if first < end and begin < last:
                     shape.paint(pen)
             picture.paste(strip.reduce(_FINE), (0, row))
-        content = io.BytesIO()
-        picture.save(content, "PNG", dpi=(_PIXELS, _PIXELS))
-        return content.getvalue()
+        return picture
+
+
+def stacked(drawings: Sequence[Drawing]) -> str:
+    """Return an SVG of drawings one below another."""
+    width, height = max(one.size[0] for one in drawings), sum(one.size[1] for one in drawings)
+    parts, top = [], 0.0
+    for drawing in drawings:
+        parts.append(drawing.svg().decode().replace("<svg ", f'<svg y="{_of(top)}" ', 1))
+        top += drawing.size[1]
+    form = f'width="{_of(width)}" height="{_of(height)}" viewBox="0 0 {_of(width)} {_of(height)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {form}>\n{"".join(parts)}</svg>\n'
 
 
 def _of(inches: float) -> str:

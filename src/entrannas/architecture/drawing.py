@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
-from entrannas.architecture.canvas import Box, Circle, Drawing, Label, Line, Point, Shape
-from entrannas.architecture.genotype import CellGenotype, Genotype
+from entrannas.architecture.canvas import Box, Circle, Drawing, Label, Line, Point, Shape, stacked
+from entrannas.architecture.genotype import CellGenotype, Genotype, Placed
 from entrannas.files import write_whole
 
 if TYPE_CHECKING:
@@ -41,10 +41,17 @@ _STEP = 0.14  # between the rows of two nodes, on top of a row
 _BOX = 0.26  # height of a box
 _CHARACTER = 0.077  # width in a box; generous, because an SVG is shown in the fonts of its viewer
 _ARROW = 0.1
+_THICK = 2.25  # times as wide are the lines of a marked connection
 
 
-def draw_cell(cell: CellGenotype, title: str) -> Drawing:
-    """Draw a cell: its nodes as circles, the operation of each connection as a box before its node."""
+def draw_cell(cell: CellGenotype, title: str, marked: Placed = frozenset()) -> Drawing:
+    """Draw a cell: its nodes as circles, the operation of each connection as a box before its node.
+
+    Args:
+        cell: the cell.
+        title: what stands above it.
+        marked: connections that are drawn with thick lines.
+    """
     sizes = [len(connections) for connections in cell.nodes]
     branch = 0.27 + 0.013 * sum(sizes)  # the way in which a line bends from its source into its row
     merge = 0.27 + 0.03 * max(sizes)  # and from its row into its target
@@ -63,10 +70,10 @@ def draw_cell(cell: CellGenotype, title: str) -> Drawing:
         shapes += _node(centres[node], str(node - cell.inputs))
         for connection in sorted(connections, key=lambda c: -c.input):  # in this order fewest lines cross
             fill, colour = next(_COLOURS[family] for family in _COLOURS if family in connection.operation)
-            end = x - _RADIUS - merge
-            shapes.append(_line((end - box, row), centres[connection.input], branch, colour))
-            shapes.append(_line((end, row), centres[node], merge, colour))
-            shapes += _box((end - box, row), box, connection.operation.replace("_", " "), fill, colour)
+            end, thick = x - _RADIUS - merge, _THICK if (node, connection) in marked else 1.0
+            shapes.append(_line((end - box, row), centres[connection.input], branch, colour, thick))
+            shapes.append(_line((end, row), centres[node], merge, colour, thick))
+            shapes += _box((end - box, row), box, connection.operation.replace("_", " "), fill, colour, thick)
             row += _ROW
         row += _STEP
     gather = branch + _ARROW
@@ -82,10 +89,16 @@ def draw_cell(cell: CellGenotype, title: str) -> Drawing:
     return Drawing((left, top), (right - left, bottom - top), tuple(shapes))
 
 
-def render_cell(cell: CellGenotype, title: str, form: Form) -> bytes:
-    """Draw a cell as the content of an SVG or PNG file; the same bytes for the same cell."""
-    drawing = draw_cell(cell, title)
+def render_cell(cell: CellGenotype, title: str, form: Form, marked: Placed = frozenset()) -> bytes:
+    """Draw a cell as the content of an SVG or PNG file, see `draw_cell`; the same bytes for the same cell."""
+    drawing = draw_cell(cell, title, marked)
     return drawing.svg() if form == "svg" else drawing.png()
+
+
+def render_genotype(genotype: Genotype) -> str:
+    """Draw all cells of a genotype, one below another, as an SVG."""
+    drawings = [draw_cell(cell, f"{kind} cell") for kind, cell in genotype.cells.items()]
+    return stacked(drawings)
 
 
 def save_pictures(genotype: Genotype, folder: Path, prefix: str) -> list[Path]:
@@ -118,17 +131,17 @@ def _node(centre: Point, name: str, subscript: str = "") -> tuple[Shape, ...]:
     return Circle(centre, _RADIUS, "white", _INK, 1), Label(centre, name, 9, _INK, subscript=subscript)
 
 
-def _box(left: Point, width: float, name: str, fill: str, colour: str) -> tuple[Shape, ...]:
+def _box(left: Point, width: float, name: str, fill: str, colour: str, thick: float) -> tuple[Shape, ...]:
     x, y = left
-    box = Box(x, y - _BOX / 2, (width, _BOX), 0.07, fill, colour, 0.8)
+    box = Box(x, y - _BOX / 2, (width, _BOX), 0.07, fill, colour if thick == 1 else _INK, 0.8 * thick)
     return box, Label((x + width / 2, y), name, 9, _INK)
 
 
-def _line(start: Point, node: Point, bend: float, colour: str) -> Line:
+def _line(start: Point, node: Point, bend: float, colour: str, thick: float = 1.0) -> Line:
     """A line that runs straight along its row and bends into a node: with an arrow, or backwards to its source."""
     (x, row), (centre, y) = start, node
     forward = centre > x
     side, tip = (-1, _ARROW) if forward else (1, 0)
     end, arrival, steep, turn = (centre + side * (_RADIUS + way) for way in (0, tip, tip + 0.4 * (bend - tip), bend))
     curve = (turn, row), (steep, row), (steep, y), (arrival, y)
-    return Line(start, curve, colour, 1.2, (end, y) if forward else None)
+    return Line(start, curve, colour, 1.2 * thick, (end, y) if forward else None)

@@ -46,6 +46,10 @@ class Connection:
     operation: str
 
 
+Placed = frozenset[tuple[int, Connection]]
+"""Some connections of a cell, each with the node at which it arrives."""
+
+
 @dataclass(frozen=True, config=_CHECKED)
 class CellGenotype:
     """The connections of each intermediate node, and the nodes that are concatenated as the cell's output.
@@ -88,6 +92,10 @@ class CellGenotype:
             if node not in intermediate:
                 raise ValueError(f"output node {node} is not an intermediate node ({_span(intermediate)})")
 
+    def placed(self) -> Placed:
+        """All connections, each with the node at which it arrives: what cells are compared by."""
+        return frozenset((node, connection) for node, connections in self.by_node() for connection in connections)
+
     def by_node(self) -> Iterator[tuple[int, tuple[Connection, ...]]]:
         """Pairs of a node's number and its connections, in order."""
         return enumerate(self.nodes, start=self.inputs)
@@ -114,6 +122,12 @@ class Genotype:
     def cells(self) -> dict[str, CellGenotype]:
         """The cells by kind."""
         return {"normal": self.normal} | ({"reduction": self.reduction} if self.reduction else {})
+
+    def _repr_svg_(self) -> str:
+        """Its cells as a picture, which a notebook shows."""
+        from entrannas.architecture.drawing import render_genotype
+
+        return render_genotype(self)
 
     def to_json(self) -> str:
         """The genotype as versioned JSON, a line a node."""

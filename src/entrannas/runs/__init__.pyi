@@ -20,7 +20,7 @@ from .checkpoints import (
     optimizer_state,
     take_up,
 )
-from .claim import LOCK, Claim
+from .claim import LOCK, Claim, in_use
 from .configuration import (
     DATA,
     GROUPS,
@@ -48,20 +48,24 @@ from .events import (
     TrialEnded,
 )
 from .genotypes import load_genotype
-from .records import Epoch, Record, digest_of, file_digest
-from .run import CHECKPOINT, GENOTYPE, RESULT, Run
+from .records import Epoch, Record, digest_of, file_digest, parse
+from .run import ALPHAS, CHECKPOINT, CONFIG, GENOTYPE, METRICS, RESULT, TRIALS, Run
 from .task import Result, Task
 
 __all__ = [
+    "ALPHAS",
     "CHECKPOINT",
+    "CONFIG",
     "DATA",
     "GENOTYPE",
     "GROUPS",
     "LEARNING",
     "LOCK",
+    "METRICS",
     "NETWORK",
     "RESULT",
     "RUN",
+    "TRIALS",
     "BatchSize",
     "Between",
     "Cells",
@@ -94,6 +98,7 @@ __all__ = [
     "Weights",
     "digest_of",
     "file_digest",
+    "in_use",
     "load_genotype",
     "load_module_state",
     "load_optimizer_state",
@@ -101,6 +106,7 @@ __all__ = [
     "module_state",
     "not_finite",
     "optimizer_state",
+    "parse",
     "progress",
     "setting",
     "shown",

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import struct
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +17,10 @@ from entrannas.files import unwritable
 LOCK = ".lock"
 
 _TRIES = 100
+
+# What `fcntl` calls `struct flock`: type, whence, start, length and process, or these in the order of macOS.
+_FLOCK, _TYPE = ("hhqqi4x", 0) if sys.platform == "linux" else ("qqihh", 3)
+_WANTED = (fcntl.F_WRLCK, 0, 0, 0, 0) if sys.platform == "linux" else (0, 0, 0, fcntl.F_WRLCK, 0)
 
 _held: dict[tuple[int, int], "Claim"] = {}
 """The claims of this process by device and number of the directory: the lock keeps other processes off alone."""
@@ -125,6 +131,19 @@ class Claim:
                 for folder in reversed(self._made):
                     folder.rmdir()
         self._let_go()
+
+
+def in_use(path: Path) -> bool:
+    """Tell whether somebody holds a claim on a directory, without a touch of the lock."""
+    try:
+        about = path.stat()
+        if (about.st_dev, about.st_ino) in _held:  # to open the file here, and to close it, would let go of the lock
+            return True
+        with (path / LOCK).open("rb") as file:
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *_WANTED))
+    except OSError:
+        return False
+    return bool(struct.unpack(_FLOCK, answer)[_TYPE] != fcntl.F_UNLCK)
 
 
 def _make(path: Path) -> list[Path]:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from entrannas.runs import Run
+from entrannas.runs import ALPHAS, Run
 
 if TYPE_CHECKING:
     from entrannas.searching.searcher import Searcher
-
-ALPHAS = "alphas.safetensors"
 
 
 class History:

@@ -14,6 +14,7 @@ from entrannas.architecture import Connection, Genotype, save_pictures
 from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, training_batches
 from entrannas.errors import InputError
 from entrannas.networks import Cost, Size, normalise_across, target_cost
+from entrannas.report import Page
 from entrannas.runs import Configuration, Listener, Result, Task
 from entrannas.runtime import (
     Replay,
@@ -80,7 +81,7 @@ def search(
         InputError: the data, the device or the run directory cannot be used, or memory does not suffice; nothing is
             overwritten.
     """
-    with Task("search", "search", config, out, resume, listeners) as task:
+    with Task("search", "search", config, out, resume, [Page(), *listeners]) as task:
         trials = _of_trials(config)
         across = config.trials > 0 and task.normalises_across(trials.batch_size)
         searcher = build_searcher(task.fabric, config, task.data, task.replay(task.across))

@@ -21,15 +21,13 @@ from torch.nn import functional as F
 from entrannas.architecture import NONE, CellGenotype, Connection, Genotype, SearchSpace
 from entrannas.data import Augmentation, TrainingData, plain_batches, training_batches
 from entrannas.networks import normalise_across
-from entrannas.runs import Events, Run, TrialEnded
+from entrannas.runs import TRIALS, Events, Run, TrialEnded
 from entrannas.runtime import Replay, accuracy, cosine, generator, seed_of
 from entrannas.searching.records import HeldTrial, HeldTrials
 from entrannas.training import TrainConfig, Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-TRIALS = "trials.json"
 
 _ROUNDS = (1, 2)  # how much longer the trials of a round are than the first's
 _KEPT = 4  # one in so many goes on

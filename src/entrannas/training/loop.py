@@ -12,6 +12,7 @@ from entrannas.architecture import Genotype
 from entrannas.data import Augmentation, training_batches
 from entrannas.errors import InputError
 from entrannas.networks import normalise_across
+from entrannas.report import Page
 from entrannas.runs import CHECKPOINT, GENOTYPE, Listener, Run, Task, module_state
 from entrannas.runtime import cosine, generator, here, peak_memory, seed_of, wait_for_all
 from entrannas.training.configuration import TrainConfig
@@ -45,7 +46,7 @@ def train(
             nothing is overwritten.
     """
     known = [one for one in (behind, config.from_run) if one is not None]
-    with Task("training", "train", config, out, resume, listeners, known) as task:
+    with Task("training", "train", config, out, resume, [Page(), *listeners], known) as task:
         if resume and task.run.genotype() != genotype:
             raise InputError(f"{task.run.path} was started with another genotype: start anew with another --out")
         data = task.data

@@ -1,0 +1,109 @@
+"""What other commands have left in a run's directory beside its own files: evaluation, consistency, ranking."""
+
+import base64
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter
+
+from entrannas.errors import InputError
+from entrannas.files import read_whole
+from entrannas.runs import Record, parse
+
+EVALUATION = "evaluation.json"
+CONSISTENCY = "consistency.json"
+RANK = "rank.json"
+WORST = "worst"
+"""A folder with small pictures of the images that are named in `evaluation.json` as the worst, by their number."""
+
+_MOST = 2**26  # bytes
+_PICTURE = 2**17  # bytes of a small picture
+_FEW = 100  # classes, more than which leave out the rarer mistakes
+_PAIRS = 300
+
+
+class _Lenient(Record):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _OfClass(_Lenient):
+    name: str
+    images: int
+    accuracy: float | None
+
+
+class _MixedUp(_Lenient):
+    name: str
+    taken_for: str
+    images: int
+
+
+class _Wrong(_Lenient):
+    image: str
+    name: str
+    taken_for: str
+    probability: float
+
+
+class _Evaluation(_Lenient):
+    data: str
+    test_accuracy: float
+    test_loss: float
+    top5_accuracy: float
+    calibration_error: float
+    classes: tuple[_OfClass, ...]
+    mixed_up: tuple[_MixedUp, ...]
+    worst: tuple[_Wrong, ...]
+
+
+class _Consistency(_Lenient):
+    supernet_accuracy: float
+    derived_accuracy: float
+    gap: float
+    dropped_mass: float
+
+
+class _Ranking(_Lenient):
+    kendall: float
+    spearman: float
+    genotypes: tuple[str, ...]
+    supernet_accuracies: tuple[float, ...]
+    table_accuracies: tuple[float, ...]
+
+
+Read = TypeVar("Read", bound=_Lenient)
+
+
+def left_beside(path: Path) -> dict[str, Any]:
+    """Return `evaluation`, `consistency` and `ranking`, each None where it is not there.
+
+    Raises:
+        InputError: one of them is damaged.
+    """
+    evaluation = _read(path / EVALUATION, _Evaluation)
+    if evaluation:
+        if len(evaluation["classes"]) > _FEW:
+            evaluation["mixed_up"] = evaluation["mixed_up"][:_PAIRS]
+        for number, wrong in enumerate(evaluation["worst"], 1):
+            wrong["picture"] = _picture(path / WORST / f"{number}.png")
+    return {
+        "evaluation": evaluation,
+        "consistency": _read(path / CONSISTENCY, _Consistency),
+        "ranking": _read(path / RANK, _Ranking),
+    }
+
+
+def _read(path: Path, kind: type[Read]) -> dict[str, Any] | None:
+    try:
+        return parse(path, read_whole(path, _MOST), TypeAdapter(kind)).model_dump(mode="json")
+    except FileNotFoundError:
+        return None
+
+
+def _picture(path: Path) -> str | None:
+    """Return a picture as the address of its own content; None where there is none."""
+    try:
+        content = read_whole(path, _PICTURE)
+    except (FileNotFoundError, InputError):
+        return None
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

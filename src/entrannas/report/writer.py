@@ -1,0 +1,39 @@
+"""The listener that keeps a run's page up to date."""
+
+from contextlib import suppress
+
+from entrannas.errors import InputError
+from entrannas.files import write_whole
+from entrannas.report.facts import State, facts_of
+from entrannas.report.page import page_of
+from entrannas.runs import EpochEnded, Event, Run, RunBegan, RunEnded, TrialEnded
+
+REPORT = "report.html"
+
+
+class Page:
+    """Writes `report.html` into the run's directory when it begins, at each epoch and trial, and when it ends."""
+
+    def __call__(self, event: Event) -> None:
+        """Write the page, if the event changes what it shows."""
+        match event:
+            case RunBegan(run):
+                self.run = run
+                self._write("running")
+            case EpochEnded() | TrialEnded():
+                self._write("running")
+            case RunEnded(result):
+                self._write("stopped" if result is None else "ended")
+
+    def _write(self, state: State) -> None:
+        with suppress(InputError):  # of a full disk or a damaged file, the run itself tells when it comes to it
+            write_report(self.run, state)
+
+
+def write_report(run: Run, state: State | None = None) -> None:
+    """Write the page of a run, see `facts_of`.
+
+    Raises:
+        InputError: a file of the run is damaged, or the page cannot be written.
+    """
+    write_whole(run.path / REPORT, page_of("run", facts_of(run, state)))
