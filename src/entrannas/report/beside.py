@@ -14,7 +14,7 @@ EVALUATION = "evaluation.json"
 CONSISTENCY = "consistency.json"
 RANK = "rank.json"
 WORST = "worst"
-"""A folder with small pictures of the images that are named in `evaluation.json` as the worst, by their number."""
+"""A folder with `worst.json`, the images that a network is most wrong about, and small pictures of them by number."""
 
 _MOST = 2**26  # bytes
 _PICTURE = 2**17  # bytes of a small picture
@@ -53,6 +53,9 @@ class _Evaluation(_Lenient):
     calibration_error: float
     classes: tuple[_OfClass, ...]
     mixed_up: tuple[_MixedUp, ...]
+
+
+class _Worst(_Lenient):
     worst: tuple[_Wrong, ...]
 
 
@@ -84,6 +87,7 @@ def left_beside(path: Path) -> dict[str, Any]:
     if evaluation:
         if len(evaluation["classes"]) > _FEW:
             evaluation["mixed_up"] = evaluation["mixed_up"][:_PAIRS]
+        evaluation["worst"] = (_read(path / WORST / "worst.json", _Worst) or {"worst": []})["worst"]
         for number, wrong in enumerate(evaluation["worst"], 1):
             wrong["picture"] = _picture(path / WORST / f"{number}.png")
     return {

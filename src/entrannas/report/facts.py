@@ -3,9 +3,12 @@
 import json
 import shlex
 import time
+from dataclasses import asdict
 from typing import Any, Literal
 
+from entrannas.data import Shape
 from entrannas.files import read_whole
+from entrannas.networks import Size, target_cost
 from entrannas.report.beside import left_beside
 from entrannas.report.film import alphas_of, film_of, thinned
 from entrannas.runs import CONFIG, RESULT, TRIALS, Epoch, Run, in_use
@@ -29,7 +32,7 @@ def facts_of(run: Run, state: State | None = None) -> dict[str, Any]:
     """
     about, settings, lines = run.about(), _json(run, CONFIG), lines_of(run)
     state, name = state or state_of(run), run.path.resolve().name
-    shape = about.data.shape
+    shape, classes = about.data.shape, len(about.data.classes)
     return {
         "kind": about.command,
         "name": name,
@@ -38,16 +41,23 @@ def facts_of(run: Run, state: State | None = None) -> dict[str, Any]:
         "written": time.time(),
         "next": _next(run, name, about.command, state),
         "machine": {"device": about.device, "threads": about.threads, **about.versions},
-        "data": {"images": about.data.images, "shape": shape, "classes": len(about.data.classes)},
+        "data": {"images": about.data.images, "shape": shape, "classes": classes},
         "settings": settings,
         "changes": [change.model_dump() for change in about.changes],
         "metrics": thinned([_plain(line) for line in lines], _ROWS),
         "result": result_of(run),
+        "cost": _cost(run, settings, shape, classes) if about.command == "train" else None,
         "trials": _json(run, TRIALS)["trials"] if run.sound(TRIALS) else [],
         **film_of(run, lines),
         **alphas_of(run, lines),
         **left_beside(run.path),
     }
+
+
+def _cost(run: Run, settings: dict[str, Any], shape: Shape, classes: int) -> dict[str, int]:
+    """Return what the network of a training costs."""
+    size = Size(settings["cells"], settings["channels"], classes, shape[0], settings["stem"])
+    return asdict(target_cost(run.genotype(), size, shape[1:]))
 
 
 def state_of(run: Run) -> State:

@@ -1,6 +1,7 @@
 """The evaluation of a trained run: what it gets right and what it mixes up, of which class, and how sure it is."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,25 +10,26 @@ import torch
 from torch import Tensor
 
 from entrannas.architecture import save_plot
-from entrannas.data import Images, load_test_images
+from entrannas.data import DataSettings, Images, load_test_images
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
+from entrannas.report import EVALUATION, WORST, write_report
 from entrannas.runs import Events, Listener, Run
 from entrannas.runtime import Device, each_in_turn, here, start
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import Answers, TrainResult, result_of
-from entrannas.training.trained import load
+from entrannas.training.trained import TrainedNetwork, load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-EVALUATION = "evaluation.json"
 
 _BINS = 15
 _DRAWN = 1000  # classes, more than which no picture shows
 _NAMED = 40  # classes, more than which are not named on the axes
 _NUMBERED = 15  # classes, more than which have no numbers in their cells
 _SHEET = 5  # images in a row of the sheet
+_SMALL = 12  # images that are kept small
+_SIDE = 96  # pixels of theirs
 
 
 @dataclass(frozen=True)
@@ -118,30 +120,64 @@ def evaluate(
     arguments = wanted, opened.data(), opened.seen(), trained.device, say
     images = each_in_turn(lambda: load_test_images(*arguments))
     answers = Answers.of(trained, images)
-    wrong = _most_wrong(answers)[:worst]
-    evaluation = Evaluation(
-        **vars(result_of(opened, trained, answers)),
+    evaluation = evaluation_of(opened, trained, answers, images, wanted, worst)
+    if not here().leads:
+        return evaluation
+    try:
+        leave(opened.path, evaluation, answers, images)
+        _draw(opened.path, evaluation, answers, images)
+        write_report(opened)
+    except InputError as error:
+        say(f"warning: {error}")
+    return evaluation
+
+
+def evaluation_of(
+    run: Run, trained: TrainedNetwork, answers: Answers, images: Images, wanted: DataSettings, worst: int = 0
+) -> Evaluation:
+    """Sum up what a network has answered to images, see `Evaluation`."""
+    return Evaluation(
+        **vars(result_of(run, trained, answers)),
         data=wanted.data,
         test_split=wanted.test_split,
         top5_accuracy=answers.among_five.double().mean().item(),
         calibration_error=calibration_error(answers),
         classes=_of_classes(answers, trained.classes),
         mixed_up=_mixed_up(answers, trained.classes),
-        worst=_worst(answers, images, trained.classes, wrong),
+        worst=_worst(answers, images, trained.classes, _most_wrong(answers)[:worst]),
     )
-    if not here().leads:
-        return evaluation
-    try:
-        _leave(opened.path, evaluation, answers, images, wrong)
-    except InputError as error:
-        say(f"warning: {error}")
-    return evaluation
 
 
-def _leave(path: Path, evaluation: Evaluation, answers: Answers, images: Images, wrong: Tensor) -> None:
-    """Write what was measured into the run, in the place of what an earlier evaluation left."""
-    names = [one.name for one in evaluation.classes]
+def leave(path: Path, evaluation: Evaluation, answers: Answers, images: Images) -> None:
+    """Write `evaluation.json` into a run, and the images that it is most wrong about, small, into `worst/`.
+
+    Raises:
+        InputError: they cannot be written.
+    """
     write_whole(path / EVALUATION, to_json(evaluation.json()))
+    positions = _most_wrong(answers)[:_SMALL]
+    worst = _worst(answers, images, [one.name for one in evaluation.classes], positions)
+    write_whole(path / WORST / "worst.json", to_json({"worst": [vars(one) for one in worst]}))
+    for number, picture in enumerate(_small(images, positions), 1):
+        write_whole(path / WORST / f"{number}.png", picture)
+
+
+def _small(images: Images, positions: Tensor) -> Iterator[bytes]:
+    """Yield images as the network sees them, reduced where they are large, as PNG."""
+    from PIL import Image
+
+    for pixels, _ in images.batches([positions]) if len(positions) else ():
+        for image in pixels.cpu():
+            picture = Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
+            picture.thumbnail((_SIDE, _SIDE))
+            content = io.BytesIO()
+            picture.save(content, "PNG")
+            yield content.getvalue()
+
+
+def _draw(path: Path, evaluation: Evaluation, answers: Answers, images: Images) -> None:
+    """Draw what was measured, in the place of what an earlier evaluation left."""
+    names, wrong = [one.name for one in evaluation.classes], _most_wrong(answers)[: len(evaluation.worst)]
     pictures = {"confusion": draw_confusion(confusion_of(answers, len(names)), names)} if len(names) <= _DRAWN else {}
     pictures |= {"worst": draw_worst(evaluation.worst, images, wrong)} if len(wrong) else {}
     for name in ("confusion", "worst"):

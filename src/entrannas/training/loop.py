@@ -16,6 +16,7 @@ from entrannas.report import Page
 from entrannas.runs import CHECKPOINT, GENOTYPE, Listener, Run, Task, module_state
 from entrannas.runtime import cosine, generator, here, peak_memory, seed_of, wait_for_all
 from entrannas.training.configuration import TrainConfig
+from entrannas.training.evaluation import evaluation_of, leave
 from entrannas.training.testing import Answers, TrainResult, result_of
 from entrannas.training.trained import WEIGHTS, load
 from entrannas.training.trainer import Trainer
@@ -68,7 +69,13 @@ def train(
         wait_for_all()  # the weights are there
         trained = load(task.run.path, config.device)
         answers = Answers.of(trained, data.test)
-        return task.finish(lambda: result_of(task.run, trained, answers))
+
+        def summed_up() -> TrainResult:
+            wanted = config.data_settings()
+            leave(task.run.path, evaluation_of(task.run, trained, answers, data.test, wanted), answers, data.test)
+            return result_of(task.run, trained, answers)
+
+        return task.finish(summed_up)
 
 
 def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dict[str, Any]:
