@@ -24,7 +24,7 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import load_genotype
 from entrannas.data.summary import Normalisation, PixelRules
-from entrannas.deploy.server import serve_network
+from entrannas.deploy.serving import serve_network
 from entrannas.deploy.service import application
 from entrannas.training.description import Description
 from entrannas.training.trained import TrainedNetwork
@@ -129,7 +129,7 @@ def _serve(network: str, at_once: int, there: Connection, passes: Any) -> None:
 
     with (
         patch.object(trained, "logits", counted),
-        patch("entrannas.deploy.server.application", partial(application, at_once=at_once)),
+        patch("entrannas.deploy.serving.application", partial(application, at_once=at_once)),
     ):
         serve_network(trained, port=0, told=there.send)
 

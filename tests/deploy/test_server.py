@@ -23,9 +23,10 @@ from PIL import Image
 from torch import Tensor
 
 from entrannas.deploy import limits
-from entrannas.deploy.server import _listening, serve_network
 from entrannas.deploy.service import application
+from entrannas.deploy.serving import serve_network
 from entrannas.errors import InputError
+from entrannas.runtime.server import _listening
 from entrannas.training.trained import TrainedNetwork, load
 
 from ..end_to_end.conftest import COMMAND

@@ -13,6 +13,7 @@ from entrannas.analysis.finished import Fixed, Searched, finished_search
 from entrannas.architecture import NONE, Connection, Genotype, SearchSpace, save_plot
 from entrannas.data import load_test_images, ordered_batches, plain_batches
 from entrannas.files import to_json, write_whole
+from entrannas.report import CONSISTENCY, write_report
 from entrannas.runs import Events, Listener, Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, each_in_turn, enough_memory, here
 from entrannas.searching import SearchEpoch, in_turn, shares
@@ -103,8 +104,9 @@ def consistency(
         changes=tuple(line.changes for line in searched.metrics(SearchEpoch)),
     )
     if here().leads:
-        write_whole(searched.path / "consistency.json", to_json(result.json()))
+        write_whole(searched.path / CONSISTENCY, to_json(result.json()))
         save_plot(draw(result, config.method), searched.path, "consistency")
+        write_report(searched)
     return result
 
 

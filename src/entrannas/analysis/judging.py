@@ -12,6 +12,7 @@ from entrannas.analysis.searches import Ended, check_out, search_apart
 from entrannas.architecture import Genotype, save_plot
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
+from entrannas.report import BENCH, write_bench_report
 from entrannas.runs import Claim, Listener
 from entrannas.searching import METHODS, SearchConfig
 
@@ -78,7 +79,7 @@ def benchmark(
     resume: bool = False,
     listeners: Callable[[], Sequence[Listener]] = tuple,
 ) -> dict[str, Any]:
-    """Search by each method with each seed, judge what was derived, and leave `bench.json`, `.svg` and `.png`.
+    """Search by each method with each seed, judge what was derived, and leave `bench.json`, a plot and a page.
 
     Args:
         judge: who judges.
@@ -90,7 +91,8 @@ def benchmark(
         listeners: makes those who are told of what happens, in the process of each search.
 
     Returns:
-        What `bench.json` holds: by method what the judge says, seconds, and bytes; and what the judge has for scale.
+        What `bench.json` holds: by method what the judge says, seconds, and bytes; what the judge has for scale; and
+        what the plot shows.
 
     Raises:
         InputError: something of this cannot be used; searches that have ended are kept.
@@ -108,10 +110,23 @@ def benchmark(
             },
             **verdicts.scale(),
             "settings": dict(settings),
+            "plot": _plot(ended, verdicts),
         }
-        write_whole(out / "bench.json", to_json(result))
-        save_plot(draw(ended, verdicts), out, "bench")
+        write_whole(out / BENCH, to_json(result))
+        save_plot(draw(result["plot"]), out, "bench")
+        write_bench_report(out, result)
         return result
+
+
+def _plot(searches: Sequence[Ended], verdicts: Verdicts) -> dict[str, Any]:
+    """Return what the plot shows: of each search what is said of what it derived, epoch after epoch."""
+    lines = []
+    for one in searches:
+        history = one.history or (one.genotype,) * one.epochs  # what learns nothing stays as it was drawn
+        found = (*history, one.genotype) if one.trials else history
+        heights = [verdicts.height(genotype) for genotype in found]
+        lines.append({"method": one.method, "seed": one.seed, "trials": one.trials, "heights": heights})
+    return {"title": verdicts.TITLE, "axis": verdicts.AXIS, "levels": verdicts.levels(), "lines": lines}
 
 
 def _configs(
@@ -149,7 +164,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": fmean(values), "std": stdev(values) if len(values) > 1 else 0.0, "worst": min(values)}
 
 
-def draw(searches: Sequence[Ended], verdicts: Verdicts) -> "Figure":
+def draw(plot: Mapping[str, Any]) -> "Figure":
     """Draw what is said of what is derived over the epochs: a colour a method, a line a seed.
 
     Where a search has held trials, its line goes on to what they found.
@@ -159,18 +174,16 @@ def draw(searches: Sequence[Ended], verdicts: Verdicts) -> "Figure":
 
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.subplots()
-    colours = {method: f"C{i}" for i, method in enumerate(dict.fromkeys(one.method for one in searches))}
-    for one in searches:
-        history = one.history or (one.genotype,) * one.epochs  # what learns nothing stays as it was drawn
-        found = (*history, one.genotype) if one.trials else history
-        values = [verdicts.height(genotype) for genotype in found]
-        axes.plot(range(1, len(values) + 1), values, marker=".", color=colours[one.method])
+    colours = {method: f"C{i}" for i, method in enumerate(dict.fromkeys(line["method"] for line in plot["lines"]))}
+    for line in plot["lines"]:
+        heights = line["heights"]
+        axes.plot(range(1, len(heights) + 1), heights, marker=".", color=colours[line["method"]])
     for method, colour in colours.items():
         axes.plot([], label=method, color=colour)
-    for (label, level), style in zip(verdicts.levels().items(), ("--", ":"), strict=True):
+    for (label, level), style in zip(plot["levels"].items(), ("--", ":"), strict=True):
         axes.axhline(level, color="#858585", linestyle=style, label=label)
-    label = "epoch, and trials" if any(one.trials for one in searches) else "epoch"
-    axes.set(xlabel=label, ylabel=verdicts.AXIS, title=verdicts.TITLE)
+    label = "epoch, and trials" if any(line["trials"] for line in plot["lines"]) else "epoch"
+    axes.set(xlabel=label, ylabel=plot["axis"], title=plot["title"])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper")
     return figure

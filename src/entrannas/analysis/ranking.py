@@ -14,6 +14,7 @@ from entrannas.architecture import SPACES, CellGenotype, Genotype, load_genotype
 from entrannas.data import plain_batches
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
+from entrannas.report import RANK, write_report
 from entrannas.runs import Result
 from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory, generator
 from entrannas.searching import shares
@@ -88,8 +89,9 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
         supernet_accuracies=tuple(measured),
         table_accuracies=tuple(trained),
     )
-    write_whole(searched.path / "rank.json", to_json(result.json()))
+    write_whole(searched.path / RANK, to_json(result.json()))
     save_plot(draw(result, config.method), searched.path, "rank")
+    write_report(searched)
     return result
 
 

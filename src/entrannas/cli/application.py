@@ -47,6 +47,10 @@ COMMANDS = {
         "showing",
         "Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network.",
     ),
+    "watch": _Command(
+        "watching",
+        "Show runs in a browser while they go on: a list, a page for each, and several beside one another.",
+    ),
     "bench": _Command(
         "benching",
         "Judge searches by NAS-Bench-201, whose architectures are all trained, or by NAS-Bench-301's surrogate.",

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from entrannas.architecture import PUBLISHED, Stem, save_pictures
+from entrannas.architecture import PUBLISHED, Frame, Genotype, Stem, frames, save_film, save_pictures
 from entrannas.cli.flags import Json, Settings, option, settings_in, settings_of, whole
 from entrannas.cli.printing import print_cells, print_cost
+from entrannas.errors import InputError
 from entrannas.networks import Size, target_cost
 from entrannas.runs import NETWORK, RUN, Run, load_genotype
+from entrannas.searching import SearchEpoch
 from entrannas.training import Description, TrainConfig, target_size
 
 _TOLD = {
@@ -36,6 +38,9 @@ def show(
         int | None, whole(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.", 1, 100_000)
     ] = None,
     out: Annotated[Path, option(RUN, "Where the pictures go. Default: pictures.")] = Path("pictures"),
+    film: Annotated[
+        Path | None, option(RUN, "Write what a search RUN derived, epoch after epoch, as a .gif, or by ffmpeg an .mp4.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network."""
@@ -51,8 +56,24 @@ def show(
     name = Path(genotype).stem if genotype in PUBLISHED or os.path.exists(genotype) else "genotype"
     for path in save_pictures(found, out, f"{name}-"):
         print(f"picture         {path}")
+    if film:
+        save_film(_frames(genotype), film)
+        print(f"film            {film}")
     if as_json:
         print(json.dumps({"genotype": json.loads(found.to_json())} | asdict(costs)))
+
+
+def _frames(path: str) -> list[Frame]:
+    """Return the frames of a search's film.
+
+    Raises:
+        InputError: no search there, or no epoch of it has ended.
+    """
+    run = Run.open(Path(path), "search")
+    lines = run.metrics(SearchEpoch)
+    if not lines:
+        raise InputError(f"{path} has no film: none of its epochs has ended")
+    return frames([Genotype.from_text(line.genotype) for line in lines])
 
 
 def _size(run: Run | None, stem: Stem | None) -> tuple[Size, tuple[int, int]]:

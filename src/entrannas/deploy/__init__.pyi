@@ -2,8 +2,8 @@ from .exporting import Exported, export
 from .formats import Format, ResultsFormat, Takes
 from .predicting import Classified, Unreadable, classify_files
 from .results import open_results
-from .server import serve_network
 from .service import application
+from .serving import serve_network
 
 __all__ = [
     "Classified",

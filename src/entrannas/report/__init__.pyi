@@ -1,17 +1,16 @@
 from .beside import CONSISTENCY, EVALUATION, RANK, WORST
-from .facts import facts_of, state_of
-from .page import page_of
-from .writer import REPORT, Page, write_report
+from .watching import watch
+from .writer import BENCH, REPORT, Page, write_bench_report, write_report
 
 __all__ = [
+    "BENCH",
     "CONSISTENCY",
     "EVALUATION",
     "RANK",
     "REPORT",
     "WORST",
     "Page",
-    "facts_of",
-    "page_of",
-    "state_of",
+    "watch",
+    "write_bench_report",
     "write_report",
 ]

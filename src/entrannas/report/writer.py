@@ -1,14 +1,19 @@
 """The listener that keeps a run's page up to date."""
 
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from entrannas.errors import InputError
 from entrannas.files import write_whole
-from entrannas.report.facts import State, facts_of
+from entrannas.report.facts import facts_of
 from entrannas.report.page import page_of
+from entrannas.report.reading import Reading, State
 from entrannas.runs import EpochEnded, Event, Run, RunBegan, RunEnded, TrialEnded
 
 REPORT = "report.html"
+BENCH = "bench.json"
 
 
 class Page:
@@ -31,9 +36,22 @@ class Page:
 
 
 def write_report(run: Run, state: State | None = None) -> None:
-    """Write the page of a run, see `facts_of`.
+    """Write the page of a run, see `Reading.of`.
 
     Raises:
         InputError: a file of the run is damaged, or the page cannot be written.
     """
-    write_whole(run.path / REPORT, page_of("run", facts_of(run, state)))
+    write_whole(run.path / REPORT, page_of("run", facts_of(Reading.of(run, state))))
+
+
+def write_bench_report(out: Path, result: Mapping[str, Any]) -> None:
+    """Write the page of a benchmark into its directory.
+
+    Args:
+        out: the directory.
+        result: what `bench.json` holds.
+
+    Raises:
+        InputError: the page cannot be written.
+    """
+    write_whole(out / REPORT, page_of("bench", {"kind": "benchmark", "name": out.resolve().name, **result}))

@@ -48,7 +48,7 @@ from .events import (
     TrialEnded,
 )
 from .genotypes import load_genotype
-from .records import Epoch, Record, digest_of, file_digest, parse
+from .records import About, Epoch, Record, digest_of, file_digest, parse
 from .run import ALPHAS, CHECKPOINT, CONFIG, GENOTYPE, METRICS, RESULT, TRIALS, Run
 from .task import Result, Task
 
@@ -66,6 +66,7 @@ __all__ = [
     "RESULT",
     "RUN",
     "TRIALS",
+    "About",
     "BatchSize",
     "Between",
     "Cells",

@@ -17,6 +17,7 @@ from .processes import (
 )
 from .replay import Replay
 from .seeds import generator, seed_of
+from .server import serve
 
 __all__ = [
     "LEARN_WITH_LESS",
@@ -45,6 +46,7 @@ __all__ = [
     "peak_memory",
     "place",
     "seed_of",
+    "serve",
     "set_lr",
     "shortage",
     "start",

@@ -33,10 +33,11 @@ function duration(seconds) {
 
 // What the reader has chosen outlives a new look at the run.
 
-const chosen = JSON.parse(sessionStorage.getItem(location.pathname) ?? "{}");
+const place = location.pathname + location.search;
+const chosen = JSON.parse(sessionStorage.getItem(place) ?? "{}");
 const choose = (name, value) => {
   chosen[name] = value;
-  sessionStorage.setItem(location.pathname, JSON.stringify(chosen));
+  sessionStorage.setItem(place, JSON.stringify(chosen));
 };
 
 function details(key, summary, fill) {

@@ -8,7 +8,7 @@ function render(facts) {
   const epochs = column("epoch");
   document.title = `${facts.state == "running" ? progressOf(facts) + " · " : ""}${facts.name} · EnTranNAS`;
   return [
-    heading(facts), figures(facts, last),
+    heading(facts), figures(facts, last), evaluation(facts),
     section("What to do next", make("div", {class: "card"}, facts.next.map(([told, text]) => command(told, text)))),
     film(facts),
     section("Losses and accuracies", grid(search ? [
@@ -33,7 +33,7 @@ function render(facts) {
         ? byNode("Live connections", lines, "connections") : null,
     )) : null,
     search && facts.alphas ? alphas(facts) : null,
-    trials(facts), evaluation(facts), beside(facts),
+    trials(facts), ...beside(facts),
     section("The machine's part", grid(
       overEpochs("Seconds an epoch", epochs, [{name: "seconds", values: column("seconds")}], {zero: true}),
       overEpochs("Peak memory", epochs, [{name: "bytes", values: column("peak_memory_bytes")}], {form: short, zero: true}),
@@ -61,7 +61,7 @@ function heading(facts) {
       : !done(facts) ? "the first epoch is under way" : left > 0 ? `${duration(left)} left` : "about to end"
     : facts.state == "stopped" ? "it was broken off" : `took ${duration(facts.result?.seconds
       ?? facts.metrics.reduce((sum, line) => sum + line.seconds, 0))}`;
-  return make("div", {},
+  return make("div", {}, facts.live ? make("nav", {}, make("a", {href: "/"}, "‹ all runs")) : null,
     make("header", {}, make("h1", {}, `${kinds[facts.kind] ?? facts.kind}: ${facts.name}`),
       make("span", {class: `state ${facts.state}`}, facts.state)),
     make("p", {class: "soft", id: "told"}, `epoch ${done(facts)} of ${total(facts)} · ${told} · ${new Date(
@@ -292,7 +292,8 @@ function settings(facts) {
   return [
     make("div", {class: "card"}, list(facts.settings), facts.changes.length ? table(["from epoch", "setting", "before", "after"],
       facts.changes.map(one => [one.epoch + 1, one.setting, one.before, one.after]), "settings changed on the way") : null),
-    make("div", {class: "card"}, list({directory: facts.path, ...facts.machine})),
+    make("div", {class: "card"}, list({directory: facts.path, ...facts.machine}), facts.files ? make("p", {}, "Files: ",
+      facts.files.flatMap(([name, address]) => [make("a", {href: address}, name), " "])) : null),
   ];
 }
 

@@ -1,4 +1,4 @@
-"""The service as a process: where it listens, how it ends, what it logs."""
+"""A service as a process: where it listens, how it ends, what it logs."""
 
 import logging
 import signal
@@ -7,11 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from entrannas.deploy.service import application
 from entrannas.errors import InputError, brief, needs
-from entrannas.training import TrainedNetwork
 
 _BACKLOG = 2048
 _HEAD = 10  # seconds in which a connection must have asked for something
@@ -19,16 +15,14 @@ _CONNECTIONS = 1000  # with more, requests are answered by 503
 _GRACE = 10  # seconds that requests under way have when the service ends
 
 
-def serve_network(
-    trained: TrainedNetwork, host: str = "127.0.0.1", port: int = 8000, told: Callable[[str], None] = print
-) -> None:
-    """Serve a network over HTTP, until a signal ends it: SIGINT or SIGTERM, after the requests under way.
+def serve(application: Callable[..., Any], host: str, port: int, told: Callable[[str], None]) -> None:
+    """Serve an application of ASGI over HTTP, until a signal ends it: SIGINT or SIGTERM, after the requests under way.
 
-    It takes over the process: its log, the warnings of libraries, the most pixels that Pillow decodes. A signal is
-    raised again at the end, for who had a handler before.
+    It takes over the process: its log, and the warnings of libraries. A signal is raised again at the end, for who had
+    a handler before.
 
     Args:
-        trained: the network.
+        application: what answers.
         host: the name or the address at which it listens.
         port: the port; any that is free, if it is 0.
         told: where the address is told, as soon as requests may come.
@@ -55,10 +49,9 @@ def serve_network(
                     signal.signal(number, signal.SIG_IGN)
                 yield
 
-    app = application(trained)
-    logging.captureWarnings(True)  # what Pillow says of images is not this process's to tell
+    logging.captureWarnings(True)  # what libraries say of a request is not this process's to tell
     config = uvicorn.Config(
-        app,
+        application,
         http=Protocol,
         limit_concurrency=_CONNECTIONS,
         ws="none",
@@ -67,9 +60,7 @@ def serve_network(
         access_log=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    channels, height, width = trained.description.shape
     with _listening(host, port) as listening:
-        trained.predict(np.zeros((height, width, channels), np.uint8))  # the first pass takes longest
         place = f"[{host}]" if ":" in host else host
         told(f"http://{place}:{listening.getsockname()[1]}")
         Server(config).run([listening])

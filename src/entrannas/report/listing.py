@@ -1,0 +1,128 @@
+"""The runs below a directory: found anew at each look, and read again only where something of them has changed."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entrannas.errors import InputError
+from entrannas.files import read_whole
+from entrannas.report.facts import plain
+from entrannas.report.film import thinned
+from entrannas.report.reading import Reading, understood
+from entrannas.report.writer import BENCH
+from entrannas.runs import Run, digest_of, in_use
+
+_DEPTH = 3  # folders between the directory and a run: those of a benchmark lie in its own
+_POINTS = 40  # of the little picture of a run
+_MOST = 2**26  # bytes
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The row of a run, and the tag of what it was made of."""
+
+    tag: str
+    row: dict[str, Any]
+
+
+class Runs:
+    """The runs and benchmarks below a directory, or the one in it, each by the name under which it is served.
+
+    Attributes:
+        root: the directory.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Take a directory.
+
+        Raises:
+            InputError: it is none.
+        """
+        if not root.is_dir():
+            raise InputError(f"no directory {root}: give that of a run, or one with runs in it")
+        self.root = root.resolve()
+        self._seen: dict[str, _Seen] = {}
+
+    def found(self) -> dict[str, Path]:
+        """Return all directories by name. Links to elsewhere are not followed."""
+        found = {}
+        for folder, below, names in os.walk(self.root):
+            place = Path(folder).relative_to(self.root)
+            below[:] = sorted(below) if len(place.parts) < _DEPTH else []
+            if not {"config.json", "run.json", BENCH}.isdisjoint(names):
+                found[place.as_posix() if place.parts else self.root.name] = Path(folder)
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each, the latest first; one that cannot be read has an `error`."""
+        rows = []
+        for name, path in self.found().items():
+            tag = tag_of(path)
+            if name not in self._seen or self._seen[name].tag != tag:
+                self._seen[name] = _Seen(tag, _row(name, path))
+            rows.append(self._seen[name].row)
+        return sorted(rows, key=lambda row: -row["written"])
+
+
+def tag_of(path: Path) -> str:
+    """Return what changes whenever a file of a directory does, or somebody begins or ends to work there."""
+    return digest_of(repr((_files(path), in_use(path))).encode())[:32]
+
+
+def _files(path: Path) -> list[tuple[str, int, int]]:
+    """Return name, time and size of the files of a directory; others may write there meanwhile."""
+    found = []
+    for name in sorted(os.listdir(path)):
+        try:
+            about = (path / name).stat()
+        except OSError:
+            continue
+        found.append((name, about.st_mtime_ns, about.st_size))
+    return found
+
+
+def _row(name: str, path: Path) -> dict[str, Any]:
+    written = max((time for _, time, _ in _files(path)), default=0) / 1e9
+    common = {"name": name, "written": written}
+    try:
+        if (path / BENCH).is_file():
+            read_bench(path)
+            return {**common, "kind": "benchmark"}
+        return {**common, **_of_run(Reading.of(Run.open(path)))}
+    except InputError as error:
+        return {**common, "error": str(error)}
+
+
+def _of_run(reading: Reading) -> dict[str, Any]:
+    settings, lines, command = reading.settings, reading.lines, reading.about.command
+    curve = "train_accuracy" if command == "train" else "alpha_accuracy"
+    with understood(reading.run):
+        return {
+            "kind": command,
+            "state": reading.state,
+            "data": settings.get("data"),
+            "method": settings.get("method"),
+            "seed": settings.get("seed"),
+            "done": len(lines),
+            "epochs": settings.get("epochs"),
+            "curve": thinned([plain(line)[curve] for line in lines if line.get(curve) is not None], _POINTS),
+            "accuracy": reading.accuracy(),
+            "seconds": sum(line["seconds"] for line in lines),
+            **(reading.cost() or {}),
+        }
+
+
+def read_bench(path: Path) -> dict[str, Any]:
+    """Read what the page of a benchmark shows.
+
+    Raises:
+        InputError: it is damaged, or an older version's, which has no curves.
+    """
+    try:
+        held = json.loads(read_whole(path / BENCH, _MOST))
+        {"methods": {}, "settings": {}, **held}["plot"]["lines"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise InputError(f"{path / BENCH} cannot be shown: it is no whole JSON, or an older version's") from None
+    return {"kind": "benchmark", "name": path.name, **held}
