@@ -24,8 +24,8 @@ from torch import Tensor
 
 from entrannas.architecture.genotype import load_genotype
 from entrannas.data.summary import Normalisation, PixelRules
-from entrannas.deploy.serving import serve_network
 from entrannas.deploy.service import application
+from entrannas.deploy.serving import serve_network
 from entrannas.training.description import Description
 from entrannas.training.trained import TrainedNetwork
 

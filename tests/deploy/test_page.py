@@ -1,7 +1,6 @@
 """The page, in a browser: pictures come to it as people bring them, and it asks no one but its server."""
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,11 @@ import pytest
 
 from entrannas.training.trained import load
 
+from ..browser import Visit, browser
 from .conftest import MakeRun
 from .test_server import PICTURES, serving
+
+__all__ = ["browser"]
 
 pytestmark = pytest.mark.long
 
@@ -31,33 +33,8 @@ def address(make_run: MakeRun) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    pytest.importorskip("playwright", reason="playwright is not installed: no browser is driven")
-    from playwright.sync_api import sync_playwright
-
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("there is no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class _Visit:
-    """A page that is open, what its console has complained of, and what it has asked for."""
-
-    def __init__(self, browser: Any, address: str, width: int, scheme: str) -> None:
-        phone = width < 500
-        size = {"width": width, "height": 800}
-        self.page = browser.new_page(viewport=size, color_scheme=scheme, is_mobile=phone, has_touch=phone)
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(address)
+class _Visit(Visit):
+    """The page, to which pictures are brought."""
 
     def bring(self, kind: str, name: str, content: bytes) -> None:
         """Drop or paste a file."""

@@ -303,6 +303,7 @@ def test_what_the_extra_installs_is_asked_for(trained: TrainedNetwork, monkeypat
     monkeypatch.setitem(sys.modules, "python_multipart", None)
     with pytest.raises(InputError, match=r"this needs python_multipart: pip install 'entrannas\[serve\]'"):
         application(trained)
+    monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(InputError, match=r"this needs uvicorn: pip install 'entrannas\[serve\]'"):
         serve_network(trained)

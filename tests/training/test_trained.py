@@ -158,11 +158,11 @@ def test_logits_of_pixels_are_those_of_the_module(photos_run: Path) -> None:
 def test_a_run_is_not_written_over(digits_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(digits_run, run)
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="holds a run, whose files would be lost: choose another folder") as refusal:
         load(run).save_pretrained(run)
     assert "\n" not in str(refusal.value)
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_what_is_no_finished_training_is_refused(tmp_path: Path, digits_run: Path) -> None:

@@ -41,7 +41,7 @@ _STEP = 0.14  # between the rows of two nodes, on top of a row
 _BOX = 0.26  # height of a box
 _CHARACTER = 0.077  # width in a box; generous, because an SVG is shown in the fonts of its viewer
 _ARROW = 0.1
-_THICK = 2.25  # times as wide are the lines of a marked connection
+_THICK = 2.5  # times as wide are the lines of a marked connection
 
 
 def draw_cell(cell: CellGenotype, title: str, marked: Placed = frozenset()) -> Drawing:

@@ -72,7 +72,8 @@ def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     if not run.sound(ALPHAS):
         return {"alphas": None}
     notes, arrays = run.load_tensors(ALPHAS)
-    operations, edges = json.loads(notes["operations"]), json.loads(notes["edges"])
+    space = json.loads(notes["space"])
+    operations, edges = space["operations"], space["edges"]
     genotypes = {line["epoch"]: from_text(line["genotype"]) for line in lines if "genotype" in line}
     rows = thinned([row for row, epoch in enumerate(arrays["epoch"].tolist()) if epoch in genotypes], _COLUMNS)
     epochs = arrays["epoch"][rows].tolist()

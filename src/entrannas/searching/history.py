@@ -17,8 +17,8 @@ class History:
 
     For each kind of cell `alpha.KIND` and `p.KIND`, [epochs, edges, K]; of a method that learns beta as well
     `beta.KIND`, [epochs, nodes] or [epochs, edges], and `thresholds.KIND`, [epochs, nodes], where it is these that it
-    learns; and `epoch`, [epochs], counted from 0. The file's notes name the `operations`, K of them, and the `edges`,
-    as the nodes from and to which they lead, in JSON.
+    learns; and `epoch`, [epochs], counted from 0. The file's note `space` is JSON that names the `operations`, K of
+    them, and the `edges`, as the nodes from and to which they lead.
     """
 
     def __init__(self, run: Run, first_epoch: int) -> None:
@@ -38,5 +38,5 @@ class History:
         new = {name: x.detach().cpu()[None] for name, x in row.items()}
         self.rows = {name: torch.cat([self.rows[name], x]) if self.rows else x for name, x in new.items()}
         space = searcher.space
-        notes = {"operations": json.dumps(space.operations), "edges": json.dumps(space.edges)}
-        self.run.save_tensors(ALPHAS, self.rows, notes)
+        notes = {"operations": space.operations, "edges": space.edges}
+        self.run.save_tensors(ALPHAS, self.rows, {"space": json.dumps(notes)})  # of several, the order would vary

@@ -37,7 +37,7 @@ function render(facts) {
     row.state ? make("span", {class: `state ${row.state}`}, row.state) : "",
     row.epochs === undefined ? "" : `${row.done} of ${row.epochs}`, spark(row), row.kind == "benchmark" ? "" : percent(row.accuracy),
     row.parameters === undefined ? "" : short(row.parameters), row.multiply_adds === undefined ? "" : short(row.multiply_adds),
-    row.seconds === undefined ? "" : duration(row.seconds), row.method ?? "", row.data ?? "",
+    row.seconds === undefined ? "" : duration(row.seconds), row.method ?? "", make("span", {title: row.data ?? ""}, (row.data ?? "").split("/").at(-1)),
     new Date(1000 * row.written).toLocaleString()]);
   document.title = `${facts.runs.length} runs · EnTranNAS`;
   return [
