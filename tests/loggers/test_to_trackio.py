@@ -4,6 +4,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from entrannas.loggers.listening import log_to
 
 from .conftest import Twice, needs_trackio
@@ -69,3 +71,15 @@ def test_a_run_that_somebody_has_open_is_not_ended(told: Told) -> None:
     trackio.log({"a": 1.0})
     assert not mine._stop_flag.is_set()
     trackio.finish()
+
+
+def test_a_server_that_is_not_there_ends_nothing(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKIO_SERVER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("TRACKIO_WRITE_TOKEN", "token")
+    lines: list[str] = []
+    listener = log_to("trackio", tell=lines.append)
+    told.begin(listener)
+    told.epochs(range(1), listener)
+    told.end(listener)
+    (line,) = lines
+    assert line.startswith("trackio logs nothing from here on: trackio.init() could not create a remote client")

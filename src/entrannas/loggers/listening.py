@@ -14,7 +14,7 @@ from entrannas.runs import Event, Listener, RunBegan
 LOGGERS = {"tensorboard": "TensorBoard", "wandb": "WeightsAndBiases", "mlflow": "MLflow", "trackio": "Trackio"}
 """The loggers by name, each a class in the file `to_NAME` of this room."""
 
-_LONGEST = 300  # characters of a failure
+_LONGEST = 200  # characters of a failure
 
 
 def _to_stderr(text: str) -> None:
@@ -29,7 +29,8 @@ def log_to(*names: str, tell: Callable[[str], None] = _to_stderr) -> Listener:
     line and left out: it ends nothing.
 
     Args:
-        names: of `tensorboard`, `wandb`, `mlflow`, `trackio`; they are installed by `pip install 'entrannas[loggers]'`.
+        names: of `tensorboard`, `wandb`, `mlflow`, `trackio`, each of which is an extra of this package, as all of them
+            are by `loggers`.
         tell: takes a line that is to be read; by default it goes to stderr.
 
     Raises:

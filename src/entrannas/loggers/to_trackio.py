@@ -1,7 +1,8 @@
 """Trackio, by its own client: files of this machine, or a Space or server that its environment variables name."""
 
 import io
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any
 
@@ -24,7 +25,7 @@ class Trackio:
         Raises:
             InputError: it is not installed.
         """
-        with needs("loggers"):
+        with needs("trackio"):
             import trackio  # noqa: F401
 
     def begin(self, run: Run, config: Mapping[str, Any], first_epoch: int) -> int:
@@ -32,19 +33,18 @@ class Trackio:
         before = known(run, _NAME)
         self._init(run, config, "allow" if before else "never")
         if before and self.logged.id != before:
-            self.context.run(self.logged.finish)
+            self._call(self.logged.finish)
             self._init(run, config, "never")
         keep(run, _NAME, self.logged.id)
         self.place = f"trackio show --project {self.logged.project}"
         return int(self.logged._next_step)
 
     def _init(self, run: Run, config: Mapping[str, Any], resume: str) -> None:
-        """Begin in a context of its own, so that a run that somebody has open in this process is left alone."""
         import trackio
 
         self.context = Context()
         settings = {"name": run_name(run), "config": dict(config), "resume": resume, "embed": False}
-        self.logged = self.context.run(trackio.init, "entrannas", **settings)
+        self.logged = self._call(trackio.init, "entrannas", **settings)
 
     def log(self, point: Point) -> None:
         """Log a point."""
@@ -52,8 +52,22 @@ class Trackio:
         from PIL import Image
 
         pictures = {name: trackio.Image(Image.open(io.BytesIO(png))) for name, png in point.pictures.items()}
-        self.context.run(self.logged.log, {**point.scalars, **point.texts, **pictures}, step=point.step)
+        self._call(self.logged.log, {**point.scalars, **point.texts, **pictures}, step=point.step)
 
     def end(self, whole: bool) -> None:
         """Wait until all has been written or sent, half a minute at most."""
-        self.context.run(self.logged.finish)
+        self._call(self.logged.finish)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+        """Call something of Trackio's, in a context of our own: a run that somebody has open there is left alone.
+
+        Raises:
+            RuntimeError: it has failed, of which Trackio itself would only warn.
+        """
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", category=UserWarning, module="trackio")
+            result = self.context.run(function, *arguments, **settings)
+        if said:
+            raise RuntimeError(str(said[0].message))
+        return result
