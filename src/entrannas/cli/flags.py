@@ -63,11 +63,7 @@ ConfigFile = Annotated[Path | None, option(RUN, "Settings from a YAML file; flag
 Log = Annotated[
     str | None,
     option(
-        RUN,
-        "Log to these as well, parted by commas: tensorboard, wandb, mlflow, trackio. "
-        "pip install 'entrannas[loggers]' installs them.",
-        "--log",
-        metavar="NAME,...",
+        RUN, "Log to these as well, parted by commas: tensorboard, wandb, mlflow, trackio.", "--log", metavar="NAME,..."
     ),
 ]
 Devices = Annotated[

@@ -29,7 +29,7 @@ class MLflow:
         Raises:
             InputError: it is not installed.
         """
-        with needs("loggers"):
+        with needs("mlflow"):
             import mlflow  # noqa: F401
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)

@@ -24,7 +24,7 @@ class TensorBoard:
         Raises:
             InputError: it is not installed.
         """
-        with needs("loggers"):
+        with needs("tensorboard"):
             import tensorboard  # noqa: F401 - Lightning would take tensorboardX, which reads nothing
 
     def begin(self, run: Run, config: Mapping[str, Any], first_epoch: int) -> int:

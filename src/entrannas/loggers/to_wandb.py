@@ -35,7 +35,7 @@ class WeightsAndBiases:
         Raises:
             InputError: it is not installed.
         """
-        with needs("loggers"):
+        with needs("wandb"):
             import wandb  # noqa: F401
 
     def begin(self, run: Run, config: Mapping[str, Any], first_epoch: int) -> int:
