@@ -2,6 +2,7 @@ from .analysis import Consistency, consistency
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
+from .loggers import log_to
 from .networks import Cost, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype
 from .searching import SearchConfig, SearchResult, search
@@ -32,6 +33,7 @@ __all__ = [
     "export",
     "load",
     "load_genotype",
+    "log_to",
     "search",
     "train",
 ]

@@ -14,12 +14,25 @@ if TYPE_CHECKING:
 _CLASSES, _PAIRS = 20, 10  # the most that are printed
 
 
-def listeners() -> "list[Listener]":
-    """Return who shows the progress of what begins now; it has things to put in order when a signal ends it."""
-    from entrannas.runs import progress
+def listeners(log: str | None = None) -> "list[Listener]":
+    """Return who shows the progress of what begins now; it has things to put in order when a signal ends it.
 
+    Args:
+        log: the names of the loggers that are told of it too, parted by commas.
+
+    Raises:
+        InputError: there is no such logger, or its client is not installed.
+    """
+    from entrannas.runs import Message, progress
+
+    shown = progress()
+    loggers: list[Listener] = []
+    if log is not None:
+        from entrannas.loggers import log_to
+
+        loggers.append(log_to(*log.split(","), tell=lambda text: shown(Message(text))))
     let_go()
-    return [progress()]
+    return [shown, *loggers]
 
 
 def print_cells(genotype: "Genotype") -> None:

@@ -12,6 +12,7 @@ from entrannas.cli.flags import (
     ConfigFile,
     Devices,
     Json,
+    Log,
     Out,
     Resume,
     Settings,
@@ -32,6 +33,7 @@ def search(
     resume: Resume = False,
     config: ConfigFile = None,
     devices: Devices = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Search an architecture: leaves a run directory with a genotype in it.
@@ -43,7 +45,7 @@ def search(
     stored = resumed(out, "search", SearchConfig) if resume else {}
     given, places = with_file(settings, config, SearchConfig)
     resolved = SearchConfig.resolve({**stored, **given}, places)
-    result = entrannas.searching.search(resolved, out, resume, listeners())
+    result = entrannas.searching.search(resolved, out, resume, listeners(log))
     print(f"run             {result.run}")
     print_cells(result.genotype)
     print_cost(result.parameters, result.multiply_adds)

@@ -12,6 +12,7 @@ from entrannas.cli.flags import (
     ConfigFile,
     Devices,
     Json,
+    Log,
     Out,
     Resume,
     Settings,
@@ -42,6 +43,7 @@ def train(
     resume: Resume = False,
     config: ConfigFile = None,
     devices: Devices = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Train the network of a genotype, and test it once at the end.
@@ -60,7 +62,7 @@ def train(
         stored = _inherited(genotype, given.get("data")) | _of_the_network(given.get("from_run"))
     resolved = TrainConfig.resolve({**stored, **given}, places)
     behind = None if resume else genotype
-    result = entrannas.training.train(found, resolved, out, resume, listeners(), behind)
+    result = entrannas.training.train(found, resolved, out, resume, listeners(log), behind)
     print_test(result)
     print_json(result, as_json)
 

@@ -8,6 +8,7 @@
     alphas.safetensors      the architecture variables at every epoch of a search
     trials.json             the trials of a search that have ended, rewritten at every one
     checkpoint.safetensors  everything that the next epoch needs, rewritten at every epoch
+    loggers.json            the ids of what loggers have logged, if there are any
     result.json             once the run has ended
 
 Tensors are safetensors and everything else is JSON, so that nothing that is loaded can run code. Files are written
