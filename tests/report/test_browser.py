@@ -74,7 +74,7 @@ def test_the_slider_moves_the_film_by_hand_and_by_keys_and_it_plays(searched: Pa
     frame = page.locator("#frame").inner_text()
     assert all(name in frame for names in film[1]["came"].values() for name in names)
     page.locator("#play").click()
-    page.wait_for_function("document.getElementById('play').getAttribute('aria-pressed') == 'false'")
+    page.locator("#play[aria-pressed=false]").wait_for()
     assert shown()[0] == last
     page.close()
 

@@ -11,9 +11,7 @@ from typing import Any
 
 from entrannas.architecture import Genotype, render_cell
 from entrannas.loggers.logger import Logger, Point
-from entrannas.runs import Epoch, EpochEnded, Event, Record, Run, RunBegan, RunEnded, TrialEnded
-
-_TRIALS = "trials.json"
+from entrannas.runs import TRIALS, Epoch, EpochEnded, Event, Record, Run, RunBegan, RunEnded, TrialEnded
 
 
 class _Trials(Record):
@@ -78,8 +76,8 @@ def _past(run: Run, first_epoch: int) -> Iterator[EpochEnded | TrialEnded]:
     """Yield what a run has kept of its epochs before `first_epoch`, and of its trials."""
     for epoch in run.metrics(Epoch)[:first_epoch]:
         yield EpochEnded(epoch.model_dump())
-    if run.sound(_TRIALS):
-        for trial in run.read(_TRIALS, _Trials).trials:
+    if run.sound(TRIALS):
+        for trial in run.read(TRIALS, _Trials).trials:
             yield TrialEnded(trial)
 
 
