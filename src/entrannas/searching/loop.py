@@ -1,5 +1,6 @@
 """The search of an architecture: its loop, and the run that it leaves."""
 
+import html
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from entrannas.architecture import Connection, Genotype, save_pictures
+from entrannas.architecture import Connection, Genotype, render_genotype, save_pictures
 from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, training_batches
 from entrannas.errors import InputError
 from entrannas.networks import Cost, Size, normalise_across, target_cost
@@ -61,6 +62,18 @@ class SearchResult(Result):
     alpha_accuracy: float | None
     parameters: int
     multiply_adds: int
+
+    def _repr_html_(self) -> str:
+        """The cells and the figures, which a notebook shows."""
+        told = {
+            "run": str(self.run),
+            "accuracy on alpha's half": "" if self.alpha_accuracy is None else f"{100 * self.alpha_accuracy:.2f} %",
+            "parameters": f"{self.parameters:,}",
+            "multiply-adds": f"{self.multiply_adds:,}",
+            "seconds": f"{self.seconds:.0f}",
+        }
+        rows = "".join(f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in told.items())
+        return f"<table>{rows}</table>{render_genotype(self.genotype)}"
 
 
 def search(
