@@ -49,6 +49,7 @@ def test_the_page_is_drawn_from_a_file_without_a_complaint(
         assert figure.get_attribute("aria-label") and figure.locator("svg").count()
     for summary in visit.page.locator("figure summary").all():
         summary.click()
+    visit.page.wait_for_timeout(300)  # a box tells that it is open a moment later
     assert visit.page.locator("figure table").count() == visit.page.locator("figure summary").count() > 3
     visit.page.close()
 
