@@ -54,6 +54,7 @@ def test_ffmpeg_makes_a_film_that_can_be_played(tmp_path: Path) -> None:
     ]
     done = subprocess.run([*asked, tmp_path / "film.mp4"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "h264,42"
+    save_film(frames([V1] * 40), tmp_path / "film.gif")
 
 
 def test_what_is_no_film_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

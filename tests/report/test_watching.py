@@ -133,6 +133,29 @@ def test_a_link_out_of_the_directory_is_not_followed(runs: Path, searched: Path)
         assert answer.status_code == 409 and "secret" not in answer.text, "it is not what the run wrote"
 
 
+def test_a_link_out_of_a_run_is_not_followed(runs: Path) -> None:
+    (runs / "trained" / "worst" / "1.png").unlink(missing_ok=True)
+    (runs / "trained" / "worst" / "1.png").symlink_to(runs.parent / "secret.json")
+    (runs / "bench" / "bench.json").symlink_to(runs.parent / "secret.json")
+    with TestClient(watching(runs, "127.0.0.1"), base_url=LOCAL) as client:
+        answer = client.get("/facts", params={"run": "trained"})
+        assert answer.status_code == 409 and "1.png is a link: what it leads to is not shown" in answer.json()["detail"]
+        assert "is a link" in _rows(client)["bench"]["error"]
+
+
+def test_no_run_stands_in_the_way_of_the_others(client: TestClient, runs: Path, searched: Path) -> None:
+    os.mkfifo(runs / "one" / ".lock.new")
+    (runs / "one" / ".lock").unlink()
+    (runs / "one" / ".lock.new").rename(runs / "one" / ".lock")
+    odd = Path(os.fsdecode(os.fsencode(runs) + b"/odd\xff"))
+    shutil.copytree(searched, odd)
+    assert set(_rows(client)) == {"one", "bench/dst-0", "trained", "odd?"}
+    answer = client.get("/run", params={"run": "odd?"})
+    assert answer.status_code == 409 and "odd?" in answer.json()["detail"], "its arrays cannot be opened by that name"
+    shutil.rmtree(odd)
+    assert len(_rows(client)) == 3
+
+
 @pytest.mark.parametrize(
     ("asked", "own"),
     [

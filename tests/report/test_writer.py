@@ -106,9 +106,9 @@ def test_the_page_grows_with_the_run_and_says_how_it_stands(tmp_path: Path) -> N
 
 
 def test_a_run_that_is_broken_off_says_how_to_go_on_and_does(tmp_path: Path, shown: Shown) -> None:
-    run = small_search(tmp_path / "run", stop_after=2)
+    run = small_search(tmp_path / "run", stop_after=1)
     facts = shown(run)
-    assert (facts["state"], len(facts["metrics"])) == ("stopped", 2)
+    assert (facts["state"], len(facts["metrics"])) == ("stopped", 1)
     assert facts["next"][0][1] == f"entrannas search --out {run} --resume"
     small_search(run, resume=True)
     whole = small_search(tmp_path / "whole")
@@ -143,9 +143,18 @@ def test_a_run_of_an_older_version_is_shown_without_what_it_lacks(searched: Path
 def test_what_cannot_be_understood_is_one_line(searched: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "odd")
     shutil.copytree(searched, run.path)
-    run.write("trials.json", b"[1]")
-    with pytest.raises(InputError, match="odd cannot be shown: it holds what this version does not know"):
-        Reading.of(run)
+    for name, content in (
+        ("trials.json", b"[1]"),
+        ("config.json", b"[" * 100_000 + b"]" * 100_000),
+        ("config.json", b'{"epochs": NaN}'),
+        ("config.json", (run.path / "config.json").read_bytes().replace(b'"cells": 3', b'"cells": 3000000')),
+    ):
+        before = (run.path / name).read_bytes() if (run.path / name).exists() else None
+        run.write(name, content)
+        with pytest.raises(InputError, match="odd cannot be shown: it holds what this version does not know"):
+            Reading.of(run)
+        run.write(name, before or b'{"trials": []}')
+    Reading.of(run)
 
 
 def test_names_from_elsewhere_are_no_markup() -> None:

@@ -225,6 +225,11 @@ class Drawing:
     size: Point
     shapes: tuple[Shape, ...]
 
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height of its PNG."""
+        return round(_PIXELS * self.size[0]), round(_PIXELS * self.size[1])
+
     def svg(self) -> bytes:
         """Return the content of an SVG file."""
         (left, top), (width, height) = self.corner, self.size
@@ -244,7 +249,7 @@ class Drawing:
         """Paint it."""
         from PIL import Image, ImageDraw
 
-        (left, top), (width, height) = self.corner, (round(_PIXELS * length) for length in self.size)
+        (left, top), (width, height) = self.corner, self.pixels
         picture = Image.new("RGB", (width, height))
         for row in range(0, height, _STRIP):
             strip = Image.new("RGB", (_FINE * width, _FINE * min(_STRIP, height - row)), "white")

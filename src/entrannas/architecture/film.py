@@ -3,8 +3,11 @@
 import io
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,8 @@ _LAST = 3.0  # that the last frame stands still
 _RATE = 10  # pictures a second of an MP4
 _MARGIN = 12  # pixels
 _MOST = 2000  # pixels of a side; larger pictures are reduced
+_LONGEST = 655_350  # milliseconds that a GIF can show a frame
+_INK = "#2b2f36"
 
 
 @dataclass(frozen=True)
@@ -77,62 +82,61 @@ def save_film(shown: Sequence[Frame], path: Path) -> None:
         raise InputError(f"a film is a .gif or an .mp4, not {path.name}")
     if form == ".mp4" and not shutil.which("ffmpeg"):
         raise InputError("an .mp4 is made by ffmpeg, which is not installed here: install it, or choose a .gif")
-    epochs = shown[-1].last + 1
-    pictures = _of_one_size([_picture(frame, epochs) for frame in shown])
-    seconds = [_SECONDS * (frame.last - frame.first + 1) for frame in shown]
-    seconds[-1] += _LAST
-    write_whole(path, (_gif if form == ".gif" else _mp4)(pictures, seconds))
+    epochs = [frame.last - frame.first + 1 for frame in shown]
+    write_whole(path, (_gif if form == ".gif" else _mp4)(_pictures(shown), epochs))
 
 
-def _picture(frame: Frame, epochs: int) -> "PillowImage":
-    """Paint the cells of a frame one below another, under a line that says when it was."""
+def _pictures(shown: Sequence[Frame]) -> "Iterator[PillowImage]":
+    """Paint frames, each when it is asked for: their cells one below another, under a line that says when it was."""
     from PIL import Image
 
-    number = f"{frame.first + 1}" if frame.first == frame.last else f"{frame.first + 1} to {frame.last + 1}"
-    title = Drawing((0, 0), (4, 0.4), (Label((0.12, 0.2), f"epoch {number} of {epochs}", 12, "#2b2f36", "start"),))
-    cells = frame.genotype.cells.items()
-    drawings = [title, *(draw_cell(cell, f"{kind} cell", frame.came[kind]) for kind, cell in cells)]
-    parts = [drawing.picture() for drawing in drawings]
-    size = max(part.width for part in parts), sum(part.height for part in parts) + _MARGIN * len(parts)
-    picture, top = Image.new("RGB", size, "white"), 0
-    for part in parts:
-        picture.paste(part, (0, top))
-        top += part.height + _MARGIN
-    return picture
-
-
-def _of_one_size(pictures: list["PillowImage"]) -> list["PillowImage"]:
-    from PIL import Image
-
-    width, height = (max(getattr(one, side) for one in pictures) for side in ("width", "height"))
+    drawings = [_drawings(frame, shown[-1].last + 1) for frame in shown]
+    width = max(one.pixels[0] for some in drawings for one in some)
+    height = max(sum(one.pixels[1] + _MARGIN for one in some) for some in drawings)
     scale = min(1.0, _MOST / max(width, height))
-    size = tuple(round(scale * side / 2) * 2 for side in (width, height))  # even, as MP4 wants it
-    sized = []
-    for one in pictures:
-        whole = Image.new("RGB", (width, height), "white")
-        whole.paste(one, (0, 0))
-        sized.append(whole.resize((size[0], size[1]), Image.Resampling.LANCZOS))
-    return sized
+    size = round(scale * width / 2) * 2, round(scale * height / 2) * 2  # even, as MP4 wants it
+    for some in drawings:
+        picture, top = Image.new("RGB", (width, height), "white"), 0
+        for drawing in some:
+            picture.paste(drawing.picture(), (0, top))
+            top += drawing.pixels[1] + _MARGIN
+        yield picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _gif(pictures: list["PillowImage"], seconds: list[float]) -> bytes:
+def _drawings(frame: Frame, epochs: int) -> list[Drawing]:
+    number = f"{frame.first + 1}" if frame.first == frame.last else f"{frame.first + 1} to {frame.last + 1}"
+    title = Drawing((0, 0), (4, 0.4), (Label((0.12, 0.2), f"epoch {number} of {epochs}", 12, _INK, "start"),))
+    cells = frame.genotype.cells.items()
+    return [title, *(draw_cell(cell, f"{kind} cell", frame.came[kind]) for kind, cell in cells)]
+
+
+def _gif(pictures: "Iterator[PillowImage]", epochs: Sequence[int]) -> bytes:
     from PIL import Image
 
     content = io.BytesIO()
-    few = [one.quantize(64, dither=Image.Dither.NONE) for one in pictures]
-    times = [round(1000 * one) for one in seconds]
-    few[0].save(content, "GIF", save_all=True, append_images=few[1:], duration=times, loop=0, optimize=True)
+    few = (one.quantize(64, dither=Image.Dither.NONE) for one in pictures)
+    times = [min(_LONGEST, round(1000 * _SECONDS * count)) for count in epochs]
+    times[-1] = min(_LONGEST, times[-1] + round(1000 * _LAST))
+    next(few).save(content, "GIF", save_all=True, append_images=few, duration=times, loop=0, optimize=True)
     return content.getvalue()
 
 
-def _mp4(pictures: list["PillowImage"], seconds: list[float]) -> bytes:
-    """Let ffmpeg make it; in pieces that a player can begin with, since it cannot go back in what it has written."""
-    width, height = pictures[0].size
-    raw = f"-f rawvideo -pix_fmt rgb24 -video_size {width}x{height} -framerate {_RATE} -i -"
-    coded = "-c:v libx264 -pix_fmt yuv420p -movflags frag_keyframe+empty_moov -f mp4 -"
-    command = ["ffmpeg", "-v", "error", *raw.split(), *coded.split()]
-    content = b"".join(one.tobytes() * max(1, round(_RATE * t)) for one, t in zip(pictures, seconds, strict=True))
-    done = subprocess.run(command, input=content, capture_output=True)
-    if done.returncode:
-        raise InputError(f"ffmpeg could not make the film: {done.stderr.decode(errors='replace').strip()[:200]}")
-    return done.stdout
+def _mp4(pictures: "Iterator[PillowImage]", epochs: Sequence[int]) -> bytes:
+    """Let ffmpeg make it of a picture an epoch; into a file, since it goes back in what it has written."""
+    first = next(pictures)
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{first.width}x{first.height}"]
+    coded = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-r", str(_RATE)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "film.mp4")
+        command = ["ffmpeg", "-v", "error", *raw, "-framerate", str(1 / _SECONDS), "-i", "-", *coded, str(path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            standing = [*epochs[:-1], epochs[-1] + round(_LAST / _SECONDS)]
+            with suppress(BrokenPipeError):  # it tells what is wrong at its end
+                for picture, count in zip(chain([first], pictures), standing, strict=True):
+                    for _ in range(count):
+                        process.stdin.write(picture.tobytes())
+            _, told = process.communicate()
+        if process.returncode:
+            raise InputError(f"ffmpeg could not make the film: {told.decode(errors='replace').strip()[:200]}")
+        return path.read_bytes()

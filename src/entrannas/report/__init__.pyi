@@ -1,6 +1,6 @@
-from .beside import CONSISTENCY, EVALUATION, RANK, WORST
+from .beside import BENCH, CONSISTENCY, EVALUATION, RANK, WORST
 from .watching import watch
-from .writer import BENCH, REPORT, Page, write_bench_report, write_report
+from .writer import REPORT, Page, write_bench_report, write_report
 
 __all__ = [
     "BENCH",

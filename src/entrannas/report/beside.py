@@ -13,6 +13,7 @@ from entrannas.runs import Record, parse
 EVALUATION = "evaluation.json"
 CONSISTENCY = "consistency.json"
 RANK = "rank.json"
+BENCH = "bench.json"
 WORST = "worst"
 """A folder with `worst.json`, the images that a network is most wrong about, and small pictures of them by number."""
 
@@ -20,6 +21,7 @@ _MOST = 2**26  # bytes
 _PICTURE = 2**17  # bytes of a small picture
 _FEW = 100  # classes, more than which leave out the rarer mistakes
 _PAIRS = 300
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class _Lenient(Record):
@@ -83,6 +85,7 @@ def left_beside(path: Path) -> dict[str, Any]:
     Raises:
         InputError: one of them is damaged.
     """
+    check_own(path)
     evaluation = _read(path / EVALUATION, _Evaluation)
     if evaluation:
         if len(evaluation["classes"]) > _FEW:
@@ -95,6 +98,20 @@ def left_beside(path: Path) -> dict[str, Any]:
         "consistency": _read(path / CONSISTENCY, _Consistency),
         "ranking": _read(path / RANK, _Ranking),
     }
+
+
+def check_own(path: Path) -> None:
+    """Refuse what links lead to from a run's directory: those files have no digest that would tell.
+
+    Raises:
+        InputError: one of them is a link.
+    """
+    for name in (EVALUATION, CONSISTENCY, RANK, BENCH, WORST):
+        if (path / name).is_symlink():
+            raise InputError(f"{path / name} is a link: what it leads to is not shown")
+    for picture in (path / WORST).glob("*"):
+        if picture.is_symlink():
+            raise InputError(f"{picture} is a link: what it leads to is not shown")
 
 
 def _read(path: Path, kind: type[Read]) -> dict[str, Any] | None:
@@ -110,4 +127,5 @@ def _picture(path: Path) -> str | None:
         content = read_whole(path, _PICTURE)
     except (FileNotFoundError, InputError):
         return None
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    picture = base64.b64encode(content).decode()
+    return f"data:image/png;base64,{picture}" if content.startswith(_PNG) else None

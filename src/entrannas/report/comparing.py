@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from entrannas.architecture import Genotype, Placed
-from entrannas.errors import InputError
 from entrannas.report.facts import plain
 from entrannas.report.film import drawn, named, thinned
 from entrannas.report.reading import Reading, understood
@@ -25,10 +24,8 @@ def comparison_of(readings: Sequence[tuple[str, Reading]]) -> dict[str, Any]:
         readings: the runs, by their names.
 
     Raises:
-        InputError: a file of a run is damaged, or there are too many.
+        InputError: a file of a run is damaged.
     """
-    if len(readings) > MOST:
-        raise InputError(f"{len(readings)} runs are too many beside one another: choose {MOST} at most")
     genotypes = [one.run.genotype() if one.run.sound(GENOTYPE) else None for _, one in readings]
     shared = _shared([one for one in genotypes if one])
     rows = []

@@ -30,6 +30,7 @@ def facts_of(reading: Reading) -> dict[str, Any]:
             "machine": {"device": about.device, "threads": about.threads, **about.versions},
             "data": {"images": about.data.images, "shape": about.data.shape, "classes": len(about.data.classes)},
             "settings": reading.settings,
+            "epochs": reading.epochs,
             "changes": [change.model_dump() for change in about.changes],
             "metrics": thinned([plain(line) for line in reading.lines], _ROWS),
             "result": reading.result,

@@ -74,6 +74,9 @@ def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     notes, arrays = run.load_tensors(ALPHAS)
     space = json.loads(notes["space"])
     operations, edges = space["operations"], space["edges"]
+    nodes = 1 + max(j for _, j in edges)
+    if len(edges) != nodes * (nodes - 1) // 2 - edges[0][1] * (edges[0][1] - 1) // 2:
+        raise ValueError("its edges are not those of a cell")
     genotypes = {line["epoch"]: from_text(line["genotype"]) for line in lines if "genotype" in line}
     rows = thinned([row for row, epoch in enumerate(arrays["epoch"].tolist()) if epoch in genotypes], _COLUMNS)
     epochs = arrays["epoch"][rows].tolist()
@@ -89,7 +92,7 @@ def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
             "derived": [sorted(place[one.input, node, one.operation] for node, one in some) for some in placed],
             **{name: _rows(arrays[f"{name}.{kind}"][rows]) for name in ("alpha", "p")},
         }
-    names = node_names(edges[0][1], 1 + max(j for _, j in edges))
+    names = node_names(edges[0][1], nodes)
     of_edges = [(names[i], names[j]) for i, j in edges]
     return {"alphas": {"epochs": epochs, "operations": operations, "edges": of_edges, "kinds": kinds}}
 

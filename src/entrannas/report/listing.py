@@ -2,16 +2,17 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from entrannas.errors import InputError
 from entrannas.files import read_whole
+from entrannas.report.beside import BENCH, check_own
 from entrannas.report.facts import plain
 from entrannas.report.film import thinned
 from entrannas.report.reading import Reading, understood
-from entrannas.report.writer import BENCH
 from entrannas.runs import Run, digest_of, in_use
 
 _DEPTH = 3  # folders between the directory and a run: those of a benchmark lie in its own
@@ -52,18 +53,17 @@ class Runs:
             place = Path(folder).relative_to(self.root)
             below[:] = sorted(below) if len(place.parts) < _DEPTH else []
             if not {"config.json", "run.json", BENCH}.isdisjoint(names):
-                found[place.as_posix() if place.parts else self.root.name] = Path(folder)
+                name = place.as_posix() if place.parts else self.root.name
+                found[name.encode(errors="replace").decode()] = Path(folder)  # a name may be no text
         return found
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each, the latest first; one that cannot be read has an `error`."""
-        rows = []
+        before, self._seen = self._seen, {}
         for name, path in self.found().items():
-            tag = tag_of(path)
-            if name not in self._seen or self._seen[name].tag != tag:
-                self._seen[name] = _Seen(tag, _row(name, path))
-            rows.append(self._seen[name].row)
-        return sorted(rows, key=lambda row: -row["written"])
+            tag, seen = tag_of(path), before.get(name)
+            self._seen[name] = seen if seen and seen.tag == tag else _Seen(tag, _row(name, path))
+        return sorted((seen.row for seen in self._seen.values()), key=lambda row: -row["written"])
 
 
 def tag_of(path: Path) -> str:
@@ -72,14 +72,13 @@ def tag_of(path: Path) -> str:
 
 
 def _files(path: Path) -> list[tuple[str, int, int]]:
-    """Return name, time and size of the files of a directory; others may write there meanwhile."""
+    """Return name, time and size of the files of a directory; others may write there meanwhile, or remove it."""
     found = []
-    for name in sorted(os.listdir(path)):
-        try:
-            about = (path / name).stat()
-        except OSError:
-            continue
-        found.append((name, about.st_mtime_ns, about.st_size))
+    with suppress(OSError):
+        for name in sorted(os.listdir(path)):
+            with suppress(OSError):
+                about = (path / name).stat()
+                found.append((name, about.st_mtime_ns, about.st_size))
     return found
 
 
@@ -102,11 +101,10 @@ def _of_run(reading: Reading) -> dict[str, Any]:
         return {
             "kind": command,
             "state": reading.state,
-            "data": settings.get("data"),
+            "data": settings["data"],
             "method": settings.get("method"),
-            "seed": settings.get("seed"),
             "done": len(lines),
-            "epochs": settings.get("epochs"),
+            "epochs": reading.epochs,
             "curve": thinned([plain(line)[curve] for line in lines if line.get(curve) is not None], _POINTS),
             "accuracy": reading.accuracy(),
             "seconds": sum(line["seconds"] for line in lines),
@@ -120,9 +118,11 @@ def read_bench(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is damaged, or an older version's, which has no curves.
     """
+    check_own(path)
     try:
         held = json.loads(read_whole(path / BENCH, _MOST))
-        {"methods": {}, "settings": {}, **held}["plot"]["lines"]
+        shown = {name: held[name] for name in ("methods", "settings", "plot")}
+        json.dumps([shown, shown["plot"]["lines"]], allow_nan=False)
     except (ValueError, TypeError, LookupError, RecursionError):
         raise InputError(f"{path / BENCH} cannot be shown: it is no whole JSON, or an older version's") from None
-    return {"kind": "benchmark", "name": path.name, **held}
+    return {"kind": "benchmark", "name": path.name, **shown}

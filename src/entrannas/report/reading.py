@@ -6,14 +6,32 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+from pydantic import ConfigDict
+
+from entrannas.architecture import Stem
 from entrannas.errors import InputError
 from entrannas.files import read_whole
 from entrannas.networks import Size, target_cost
-from entrannas.runs import CONFIG, RESULT, TRIALS, About, Epoch, Run, in_use
+from entrannas.runs import CONFIG, RESULT, TRIALS, About, Cells, Channels, Epoch, Epochs, Record, Run, in_use
 
 State = Literal["running", "ended", "stopped"]
 
 _MOST = 2**26  # bytes of a JSON file
+
+
+class _Settings(Record):
+    """What is gone by of the settings, which are another's to define."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: str
+    stem: Stem
+    cells: Cells
+    channels: Channels
+    epochs: Epochs
+    method: str = ""
+    seed: int = 0
+    engines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,15 +70,18 @@ class Reading:
         if state is None:
             state = "ended" if run.sound(RESULT) else "running" if in_use(run.path) else "stopped"
         with understood(run):
-            return cls(
-                run=run,
-                about=run.about(),
-                state=state,
-                settings=_json(run, CONFIG) or {},
-                lines=[line.model_dump() for line in run.metrics(Epoch)],
-                result=_json(run, RESULT),
-                trials=(_json(run, TRIALS) or {"trials": []})["trials"],
-            )
+            settings = _json(run, CONFIG) or {}
+            _Settings.model_validate(settings)
+            lines, result = [line.model_dump() for line in run.metrics(Epoch)], _json(run, RESULT)
+            trials = (_json(run, TRIALS) or {"trials": []})["trials"]
+            json.dumps([settings, lines, result, trials], allow_nan=False)  # which no browser reads
+            return cls(run, run.about(), state, settings, lines, result, trials)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it takes: none where nothing can be learned."""
+        idle = self.about.command == "search" and not self.settings["engines"]
+        return 0 if idle else int(self.settings["epochs"])
 
     @property
     def name(self) -> str:
@@ -100,7 +121,7 @@ def understood(run: Run) -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{run.path} cannot be shown: it holds what this version does not know ({error!r})") from None

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from entrannas.errors import InputError, needs
-from entrannas.report.comparing import comparison_of
+from entrannas.report.beside import BENCH
+from entrannas.report.comparing import MOST, comparison_of
 from entrannas.report.facts import facts_of
 from entrannas.report.listing import Runs, read_bench, tag_of
 from entrannas.report.page import View, page_of
 from entrannas.report.reading import Reading
-from entrannas.report.writer import BENCH
 from entrannas.runs import ALPHAS, CONFIG, GENOTYPE, METRICS, RESULT, Run, digest_of
 from entrannas.runtime import serve
 
@@ -81,7 +81,7 @@ def watching(root: Path, host: str) -> "FastAPI":
 
     @app.exception_handler(InputError)
     async def told(_: Request, error: InputError) -> Response:
-        return JSONResponse({"detail": str(error)}, 409)
+        return JSONResponse({"detail": str(error).encode(errors="replace").decode()}, 409)  # a name may be no text
 
     @app.exception_handler(KeyError)
     async def missing(_: Request, error: KeyError) -> Response:
@@ -105,6 +105,8 @@ def watching(root: Path, host: str) -> "FastAPI":
         return {**facts, "live": f"/facts?run={quote(name)}", "files": files_of(runs.found()[name], name)}
 
     def compared(names: list[str]) -> dict[str, Any]:
+        if len(set(names)) > MOST:
+            raise InputError(f"{len(set(names))} runs are too many beside one another: choose {MOST} at most")
         there = runs.found()
         found = [(name, Reading.of(Run.open(there[name]))) for name in dict.fromkeys(names)]
         asked = "&".join(f"run={quote(name)}" for name, _ in found)

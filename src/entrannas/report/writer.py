@@ -13,7 +13,6 @@ from entrannas.report.reading import Reading, State
 from entrannas.runs import EpochEnded, Event, Run, RunBegan, RunEnded, TrialEnded
 
 REPORT = "report.html"
-BENCH = "bench.json"
 
 
 class Page:
@@ -24,34 +23,29 @@ class Page:
         match event:
             case RunBegan(run):
                 self.run = run
-                self._write("running")
+                write_report(self.run, "running")
             case EpochEnded() | TrialEnded():
-                self._write("running")
+                write_report(self.run, "running")
             case RunEnded(result):
-                self._write("stopped" if result is None else "ended")
-
-    def _write(self, state: State) -> None:
-        with suppress(InputError):  # of a full disk or a damaged file, the run itself tells when it comes to it
-            write_report(self.run, state)
+                write_report(self.run, "stopped" if result is None else "ended")
 
 
 def write_report(run: Run, state: State | None = None) -> None:
-    """Write the page of a run, see `Reading.of`.
+    """Write the page of a run, see `Reading.of`; where that cannot be done, it stays as it was.
 
-    Raises:
-        InputError: a file of the run is damaged, or the page cannot be written.
+    It is there for a look: no run and no measurement may end because of it. Of a full disk or a damaged file they tell
+    when they come to it.
     """
-    write_whole(run.path / REPORT, page_of("run", facts_of(Reading.of(run, state))))
+    with suppress(InputError):
+        write_whole(run.path / REPORT, page_of("run", facts_of(Reading.of(run, state))))
 
 
 def write_bench_report(out: Path, result: Mapping[str, Any]) -> None:
-    """Write the page of a benchmark into its directory.
+    """Write the page of a benchmark into its directory; where that cannot be done, there is none.
 
     Args:
         out: the directory.
         result: what `bench.json` holds.
-
-    Raises:
-        InputError: the page cannot be written.
     """
-    write_whole(out / REPORT, page_of("bench", {"kind": "benchmark", "name": out.resolve().name, **result}))
+    with suppress(InputError):
+        write_whole(out / REPORT, page_of("bench", {"kind": "benchmark", "name": out.resolve().name, **result}))

@@ -12,7 +12,7 @@ from stat import S_ISDIR
 from typing import Self
 
 from entrannas.errors import InputError
-from entrannas.files import unwritable
+from entrannas.files import opened, unwritable
 
 LOCK = ".lock"
 
@@ -139,9 +139,9 @@ def in_use(path: Path) -> bool:
         about = path.stat()
         if (about.st_dev, about.st_ino) in _held:  # to open the file here, and to close it, would let go of the lock
             return True
-        with (path / LOCK).open("rb") as file:
+        with opened(path / LOCK) as file:
             answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *_WANTED))
-    except OSError:
+    except (OSError, InputError):
         return False
     return bool(struct.unpack(_FLOCK, answer)[_TYPE] != fcntl.F_UNLCK)
 

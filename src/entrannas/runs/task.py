@@ -271,8 +271,9 @@ class Task:
 
         def written() -> Found:
             result = sum_up()
-            self._result = result.json()
-            self.run.write_json(RESULT, self._result)
+            found = result.json()
+            self.run.write_json(RESULT, found)
+            self._result = found
             return result
 
         return as_one(written)

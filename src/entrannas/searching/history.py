@@ -35,7 +35,7 @@ class History:
     def add(self, epoch: int, searcher: "Searcher") -> None:
         """Add the row of an epoch."""
         row = {"epoch": torch.tensor(epoch), **searcher.variables()}
-        new = {name: x.detach().cpu()[None] for name, x in row.items()}
+        new = {name: x.detach().cpu().clone()[None] for name, x in row.items()}
         self.rows = {name: torch.cat([self.rows[name], x]) if self.rows else x for name, x in new.items()}
         space = searcher.space
         notes = {"operations": space.operations, "edges": space.edges}

@@ -126,9 +126,9 @@ def evaluate(
     try:
         leave(opened.path, evaluation, answers, images)
         _draw(opened.path, evaluation, answers, images)
-        write_report(opened)
     except InputError as error:
         say(f"warning: {error}")
+    write_report(opened)
     return evaluation
 
 

@@ -69,13 +69,14 @@ def train(
         wait_for_all()  # the weights are there
         trained = load(task.run.path, config.device)
         answers = Answers.of(trained, data.test)
-
-        def summed_up() -> TrainResult:
-            wanted = config.data_settings()
-            leave(task.run.path, evaluation_of(task.run, trained, answers, data.test, wanted), answers, data.test)
-            return result_of(task.run, trained, answers)
-
-        return task.finish(summed_up)
+        result = task.finish(lambda: result_of(task.run, trained, answers))
+        if task.run.writes:
+            evaluation = evaluation_of(task.run, trained, answers, data.test, config.data_settings())
+            try:
+                leave(task.run.path, evaluation, answers, data.test)
+            except InputError as error:
+                task.events.tell(f"warning: {error}")
+        return result
 
 
 def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dict[str, Any]:

@@ -53,7 +53,7 @@ function table(columns, rows, caption) {
     const number = typeof value == "number" || (typeof value == "string" && /^[–\d.,+-]+( [%GMkx])?$/.test(value));
     return make(tag, {class: number ? "number" : null}, value instanceof Node ? value : plain(value));
   };
-  return make("div", {class: "wide", tabindex: "0", role: "region", "aria-label": caption}, make("table", {},
+  return make("div", {class: "wide", id: `wide ${caption}`, tabindex: "0", role: "region", "aria-label": caption}, make("table", {},
     make("caption", {class: "unseen"}, caption),
     make("thead", {}, make("tr", {}, columns.map(name => make("th", {scope: "col"}, name)))),
     make("tbody", {}, rows.map(row => make("tr", {}, row.map(value => cell("td", value)))))));
@@ -79,7 +79,8 @@ function chart(title, draw, columns, rows, {legend = null, note = null, key = nu
 
 const COLOURS = [1, 2, 3, 4, 5, 6].map(number => `var(--c${number})`);
 const PATTERNS = ["none", "7 3", "2 3", "9 3 2 3", "4 2", "1 2"];
-const stroke = index => ({stroke: COLOURS[index % 6], strokeDasharray: PATTERNS[index % 6], strokeWidth: 2});
+const pattern = index => PATTERNS[(index + Math.floor(index / 6)) % 6];
+const stroke = index => ({stroke: COLOURS[index % 6], strokeDasharray: pattern(index), strokeWidth: 2});
 
 function legendOf(names, values) {
   return make("ul", {class: "legend"}, names.map((name, index) => {
@@ -87,7 +88,7 @@ function legendOf(names, values) {
     sample.setAttribute("aria-hidden", "true");
     const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
     for (const [key, value] of Object.entries({x1: 0, x2: "100%", y1: "50%", y2: "50%"})) line.setAttribute(key, value);
-    line.style.cssText = `stroke:${COLOURS[index % 6]};stroke-width:3;stroke-dasharray:${PATTERNS[index % 6]}`;
+    line.style.cssText = `stroke:${COLOURS[index % 6]};stroke-width:3;stroke-dasharray:${pattern(index)}`;
     sample.append(line);
     return make("li", {}, sample, name, values ? make("b", {}, ` ${values[index]}`) : null);
   }));
@@ -135,8 +136,8 @@ function bars(title, epochs, values, options = {}) {
     {note: options.note, key: `t ${title}`});
 }
 
-function drawing(svg, label) {
-  const place = make("div", {class: "cell", role: "img", tabindex: "0", "aria-label": label});
+function drawing(svg, key, label) {
+  const place = make("div", {class: "cell", id: `cell ${key}`, role: "img", tabindex: "0", "aria-label": label});
   place.innerHTML = svg;  // our own, of `render_cell`, which escapes the names that stand in it
   return place;
 }
@@ -151,12 +152,11 @@ const grid = (...children) => {
 };
 
 function command(told, text) {
-  const copy = make("button", {type: "button", "aria-label": `Copy: ${text}`, onclick: async () => {
-    await navigator.clipboard.writeText(text);
-    copy.textContent = "copied";
-  }}, "copy");
+  const said = make("span", {class: "unseen", role: "status"});
+  const copy = make("button", {type: "button", id: `copy ${text}`, "aria-label": `Copy: ${text}`, onclick: () =>
+    navigator.clipboard.writeText(text).then(() => { copy.textContent = said.textContent = "copied"; }, () => {})}, "copy");
   return make("div", {}, make("div", {class: "soft"}, told), make("div", {class: "command"}, make("code", {}, text),
-    navigator.clipboard ? copy : null));
+    navigator.clipboard ? [copy, said] : null));
 }
 
 // The page keeps up: a file looks at itself anew, a served one asks for its facts.
@@ -169,12 +169,18 @@ async function unpacked() {
 
 let held = false;  // while a pointer is down, nothing is drawn anew under it
 addEventListener("pointerdown", () => { held = true; });
-addEventListener("pointerup", () => { held = false; });
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { held = false; });
 
 function show(render, facts) {
-  const focused = document.activeElement?.id, top = scrollY;
-  document.getElementById("main").replaceChildren(...render(facts).filter(Boolean));
+  const focused = document.activeElement?.id, top = scrollY, main = document.getElementById("main");
+  const aside = new Map([...main.querySelectorAll("[id]")].filter(one => one.scrollLeft).map(one => [one.id, one.scrollLeft]));
+  try {
+    main.replaceChildren(...render(facts).filter(Boolean));
+  } catch (error) {
+    main.replaceChildren(make("p", {}, `This cannot be shown: ${error.message}`));
+  }
   if (focused) document.getElementById(focused)?.focus({preventScroll: true});
+  for (const [id, left] of aside) document.getElementById(id)?.scrollTo(left, 0);
   scrollTo(0, top);
 }
 
@@ -191,9 +197,9 @@ async function keepUp(render, moves, pause) {
       try {
         const answer = await fetch(facts.live, {headers: tag ? {"If-None-Match": tag} : {}, cache: "no-store"});
         if (!answer.ok) continue;
-        tag = answer.headers.get("ETag");
         facts = await answer.json();
         show(render, facts);
+        tag = answer.headers.get("ETag");
       } catch { continue; }  // the server is away: it may come again
     }
   }

@@ -42,7 +42,7 @@ function scatter(runs, key, title) {
 function cells(runs) {
   const kinds = [...new Set(runs.flatMap(run => Object.keys(run.cells)))];
   return kinds.map(kind => make("div", {class: "grid pairs"}, runs.filter(run => run.cells[kind]).map(run => make("figure", {},
-    make("h3", {}, run.name), drawing(run.cells[kind], `The ${kind} cell of ${run.name}`),
+    make("h3", {}, run.name), drawing(run.cells[kind], `${kind} ${run.name}`, `The ${kind} cell of ${run.name}`),
     make("p", {class: "soft"}, run.own[kind].length ? `not in all: ${run.own[kind].join("; ")}` : "the same as the others")))));
 }
 

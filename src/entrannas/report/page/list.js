@@ -1,5 +1,6 @@
 // The page of all runs in a directory.
 
+const MOST = 12;  // runs that are compared at once
 const picked = new Set(chosen.picked ?? []);
 
 function spark(row) {
@@ -23,8 +24,9 @@ function render(facts) {
     location.href = address("/compare", [...picked]);
   }}, "");
   const count = () => {
-    compare.textContent = picked.size > 1 ? `compare ${picked.size} runs` : "choose two runs to compare them";
-    compare.disabled = picked.size < 2;
+    compare.textContent = picked.size > MOST ? `choose ${MOST} runs at most` : picked.size > 1 ? `compare ${picked.size} runs`
+      : "choose two runs to compare them";
+    compare.disabled = picked.size < 2 || picked.size > MOST;
     choose("picked", [...picked]);
   };
   count();
@@ -33,9 +35,9 @@ function render(facts) {
       picked[event.target.checked ? "add" : "delete"](row.name);
       count();
     }});
-  const rows = good.map(row => [box(row), make("a", {href: address("/run", [row.name])}, row.name), row.kind,
+  const rows = good.map(row => [box(row), make("a", {href: address("/run", [row.name]), id: `open ${row.name}`}, row.name), row.kind,
     row.state ? make("span", {class: `state ${row.state}`}, row.state) : "",
-    row.epochs === undefined ? "" : `${row.done} of ${row.epochs}`, spark(row), row.kind == "benchmark" ? "" : percent(row.accuracy),
+    row.epochs ? `${row.done} of ${row.epochs}` : "", spark(row), row.kind == "benchmark" ? "" : percent(row.accuracy),
     row.parameters === undefined ? "" : short(row.parameters), row.multiply_adds === undefined ? "" : short(row.multiply_adds),
     row.seconds === undefined ? "" : duration(row.seconds), row.method ?? "", make("span", {title: row.data ?? ""}, (row.data ?? "").split("/").at(-1)),
     new Date(1000 * row.written).toLocaleString()]);

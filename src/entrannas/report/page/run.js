@@ -47,7 +47,7 @@ function render(facts) {
   ];
 }
 
-const total = facts => facts.settings.epochs ?? 0;
+const total = facts => facts.epochs;
 const done = facts => facts.metrics.length ? facts.metrics.at(-1).epoch + 1 : 0;
 const progressOf = facts => `${done(facts)}/${total(facts)}`;
 
@@ -64,9 +64,9 @@ function heading(facts) {
   return make("div", {}, facts.live ? make("nav", {}, make("a", {href: "/"}, "‹ all runs")) : null,
     make("header", {}, make("h1", {}, `${kinds[facts.kind] ?? facts.kind}: ${facts.name}`),
       make("span", {class: `state ${facts.state}`}, facts.state)),
-    make("p", {class: "soft", id: "told"}, `epoch ${done(facts)} of ${total(facts)} · ${told} · ${new Date(
-      1000 * facts.written).toLocaleString()}`),
-    make("progress", {max: total(facts) || 1, value: done(facts), "aria-label": "epochs that have ended"}));
+    make("p", {class: "soft", id: "told"}, [total(facts) ? `epoch ${done(facts)} of ${total(facts)}` : "nothing is learned",
+      told, new Date(1000 * facts.written).toLocaleString()].join(" · ")),
+    total(facts) ? make("progress", {max: total(facts), value: done(facts), "aria-label": "epochs that have ended"}) : null);
 }
 
 function figures(facts, last) {
@@ -97,7 +97,7 @@ function figures(facts, last) {
 let playing = null;
 
 function film(facts) {
-  const {film, pictures} = facts;
+  const {film, pictures} = facts, goesOn = Boolean(playing);
   clearInterval(playing);
   playing = null;
   if (!film.length) return null;
@@ -106,7 +106,7 @@ function film(facts) {
   const newest = () => chosen.frame === undefined || chosen.frame === null || chosen.frame >= film.length - 1;
   const slider = make("input", {type: "range", id: "slider", min: 0, max: film.length - 1, step: 1,
     "aria-label": "frame of the film", value: newest() ? film.length - 1 : chosen.frame});
-  const label = frame => frame.first >= epochs ? (facts.settings.trials ? "after the trials" : "now")
+  const label = frame => frame.first >= epochs ? (facts.trials.length ? "after the trials" : "now")
     : frame.first == frame.last ? `epoch ${frame.first + 1} of ${total(facts)}`
     : `epochs ${frame.first + 1} to ${frame.last + 1} of ${total(facts)}`;
   const frameNow = () => {
@@ -118,7 +118,7 @@ function film(facts) {
         kind, "left")]).filter(Boolean));
     slider.setAttribute("aria-valuetext", label(frame));
     place.replaceChildren(...Object.entries(frame.cells).map(([kind, picture]) =>
-      drawing(pictures[picture], `The ${kind} cell, ${label(frame)}: ${frame.text}`)));
+      drawing(pictures[picture], kind, `The ${kind} cell, ${label(frame)}: ${frame.text}`)));
   };
   const go = to => {
     slider.value = to;
@@ -139,6 +139,7 @@ function film(facts) {
     play.textContent = playing ? "pause" : "play";
   }}, "play");
   frameNow();
+  if (goesOn && film.length > 1) play.click();
   return section(facts.kind == "search" ? "The cells that are derived" : "The cells", make("div", {class: "card"},
     film.length > 1 ? make("div", {class: "controls"}, play,
       make("button", {type: "button", id: "back", onclick: () => go(+slider.value - 1), "aria-label": "one frame back"}, "‹"),
@@ -189,7 +190,8 @@ function alphas(facts) {
           Plot.tip(cells, Plot.pointer({x: "epoch", y: "operation", title: cell =>
             `${cell.operation}\nepoch ${cell.epoch + 1}: ${cell.value}${cell.derived ? "\nderived" : ""}`})),
         ],
-      }));
+      }), ["epoch", ...operations], () => epochs.map((epoch, row) => [epoch + 1, ...operations.map((_, k) =>
+        rows[row][edge * operations.length + k])]), {key: `t ${kind} ${what} ${title}`});
     };
     const width = Math.min(320, innerWidth - 60);
     holder.replaceChildren(
@@ -247,7 +249,7 @@ function evaluation(facts) {
     percent(found.top5_accuracy)} among the five most probable, calibration error ${percent(found.calibration_error)}`),
     make("div", {class: "grid"},
       names.length <= 100 ? chart("Confusion matrix", draw, ["class", "taken for", "images"],
-        () => found.mixed_up.map(one => [one.name, one.taken_for, one.images]), {key: "confusion", note: "a row is a class"}) : null,
+        () => cells.map(cell => [cell.name, cell.taken, cell.images]), {key: "confusion", note: "a row is a class"}) : null,
       make("div", {class: "card"}, make("h3", {}, "Classes, the worst first"),
         table(["class", "accuracy", "images"], classes.slice(0, 25).map(one => [one.name, percent(one.accuracy), one.images]), "accuracy by class"))),
     worst.length ? make("div", {class: "card"}, make("h3", {}, "Most wrong"), make("div", {class: "worst"}, worst.map(one =>
@@ -271,7 +273,8 @@ function beside(facts) {
             {y: "0", x: row => 100 * row[1], fill: "var(--c1)"}),
           Plot.text([["super-net", consistency.supernet_accuracy], ["derived", consistency.derived_accuracy]],
             {y: "0", x: row => 100 * row[1], text: row => percent(row[1]), dx: 4, textAnchor: "start"}),
-        ]})))),
+        ]}), ["", "accuracy"], () => [["super-net", percent(consistency.supernet_accuracy)], ["derived", percent(
+          consistency.derived_accuracy)]], {key: "consistency"}))),
     ranking && section("Ranking", chart(`Kendall ${ranking.kendall.toFixed(2)}, Spearman ${ranking.spearman.toFixed(2)}`,
       width => {
         const points = ranking.genotypes.map((text, index) => ({text, table: ranking.table_accuracies[index],
