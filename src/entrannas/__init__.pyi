@@ -1,9 +1,9 @@
-from .analysis import Consistency, consistency
+from .analysis import Consistency, Forecast, consistency, forecast
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
 from .networks import Cost, Network, build_network, cost
-from .runs import Configuration, Listener, load_genotype
+from .runs import Configuration, Listener, load_genotype, progress
 from .searching import SearchConfig, SearchResult, search
 from .training import Evaluation, Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
 
@@ -16,6 +16,7 @@ __all__ = [
     "Evaluation",
     "Exported",
     "Features",
+    "Forecast",
     "Genotype",
     "InputError",
     "Listener",
@@ -30,8 +31,10 @@ __all__ = [
     "cost",
     "evaluate",
     "export",
+    "forecast",
     "load",
     "load_genotype",
+    "progress",
     "search",
     "train",
 ]

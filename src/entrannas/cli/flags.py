@@ -60,6 +60,14 @@ def _parser(kind: Any) -> Callable[[Any], Any]:
 Out = Annotated[Path | None, option(RUN, "The run directory. Default: a new one in runs/.")]
 Resume = Annotated[bool, option(RUN, "Go on with the run in --out after its last whole epoch.", "--resume")]
 ConfigFile = Annotated[Path | None, option(RUN, "Settings from a YAML file; flags win over it.", "--config")]
+DryRun = Annotated[
+    bool,
+    option(
+        RUN,
+        "Begin nothing: print the settings, as a file for --config, and in its comments what the run will be and cost.",
+        "--dry-run",
+    ),
+]
 Devices = Annotated[
     int | None,
     whole(RUN, "So many processes on this machine: one a GPU, or one a share of the cores. Default: 1.", 1, 1024),

@@ -19,6 +19,7 @@ from .checkpoints import (
     not_finite,
     optimizer_state,
     take_up,
+    tensors_file,
 )
 from .claim import LOCK, Claim
 from .configuration import (
@@ -50,7 +51,7 @@ from .events import (
 from .genotypes import load_genotype
 from .records import Epoch, Record, digest_of, file_digest
 from .run import CHECKPOINT, GENOTYPE, RESULT, Run
-from .task import Result, Task
+from .task import Result, Task, seen_by
 
 __all__ = [
     "CHECKPOINT",
@@ -102,8 +103,10 @@ __all__ = [
     "not_finite",
     "optimizer_state",
     "progress",
+    "seen_by",
     "setting",
     "shown",
     "take_up",
+    "tensors_file",
     "told_apart",
 ]
