@@ -29,13 +29,13 @@ Figures = tuple[float, int]
 _MIDDLE = {"subset": 4000, "cells": 5, "channels": 16, "batch_size": 64}
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "search digits": ("search", {"data": "digits"}),
-    "search middle": ("search", {**_MIDDLE, "epochs": 8}),
-    "search large": ("search", {"subset": 4000, "batch_size": 128, "epochs": 3}),
-    "search, thresholds": ("search", {"data": "digits", "method": "entrannas-dst", "epochs": 10}),
-    "search, trials": ("search", {"data": "digits", "space": "nasbench201"}),
+    "search middle": ("search", {**_MIDDLE, "epochs": 6}),
+    "search large": ("search", {"subset": 2000, "batch_size": 128, "epochs": 3}),
     "train digits": ("train", {"data": "digits"}),
-    "train middle": ("train", {**_MIDDLE, "epochs": 8}),
+    "train middle": ("train", {**_MIDDLE, "epochs": 6}),
     "train large": ("train", {"subset": 1000, "epochs": 1}),
+    "search, thresholds": ("search", {"data": "digits", "method": "entrannas-dst", "epochs": 10}),
+    "search, trials": ("search", {"data": "digits", "space": "nasbench201", "trial_steps": 50}),
 }
 
 

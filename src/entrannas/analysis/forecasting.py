@@ -51,6 +51,7 @@ _FEWEST = 4  # steps: the first of an epoch, which has its start to bear, and th
 _SECONDS = 3.0  # for which more steps are taken
 _TESTED = 250  # images that a test has at once
 _TRIED = 4  # steps of a trial
+_AT_REST = 1e-10  # a rate at which nothing moves
 _WEAK = -9.0  # an alpha beside which one of 0 is all that counts
 
 
@@ -232,11 +233,14 @@ def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     split = shares(data.images.labels, config)
     steps = max(1, len(split[0]) // config.batch_size)
     places = evenly(searcher.supernet.kinds, config.engines, config.move_every)
+    thinned = searcher.method.thresholds
+    # What is live decides what a step costs: while that is measured, it must stay.
+    held = config.model_copy(update=dict.fromkeys(("alpha_lr", "beta_lr"), _AT_REST)) if thinned else config
     parts, phases = {"start": look.ready()}, list[Phase]()
 
     def measured(epochs: Sequence[int]) -> Timed:
         middle = epochs[len(epochs) // 2]
-        take = partial(search_epoch, searcher, data, config, split, middle, places)
+        take = partial(search_epoch, searcher, data, held, split, middle, places)
         if not phases:
             timed(take, device, 1, _SECONDS / 3)  # what is new takes longer
         return timed(take, device, _FEWEST, _SECONDS)
@@ -244,7 +248,7 @@ def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     for name, epochs in _alike(config).items():
         before = measured(epochs)
         each, count = [before.epoch(steps)] * len(epochs), before.steps
-        if searcher.method.thresholds:
+        if thinned:
             dense, state = _live(searcher), searcher.state()
             state = {name: x.clone() for name, x in state.items()}
             _thin(searcher, config.target_connections or 1.0)

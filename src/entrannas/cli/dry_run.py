@@ -82,7 +82,7 @@ def _told(forecast: "Forecast") -> Iterator[tuple[str, str]]:
     yield "network", f"{forecast.parameters:,} parameters" + (" of the super-net" if searched else "")
     yield (
         "steps",
-        f"{forecast.steps:,} an epoch, of {forecast.step_images:,} images" + (" each half" if searched else ""),
+        f"{forecast.steps:,} an epoch, of {forecast.step_images:,} images" + (" of each half" if searched else ""),
     )
     for phase in forecast.phases:
         taken = f"a step {_seconds(phase.step_seconds)}, an epoch {_seconds(phase.epoch_seconds)}"

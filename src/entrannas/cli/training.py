@@ -1,6 +1,7 @@
 """`entrannas train`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,7 +69,7 @@ def train(
     behind = None if resume else genotype
     if dry_run:
         foreseen = entrannas.analysis.forecast(resolved, found, behind, listeners())
-        print_dry_run(foreseen, f"entrannas train {genotype}")
+        print_dry_run(foreseen, f"entrannas train {shlex.quote(genotype)}")
         return
     result = entrannas.training.train(found, resolved, out, resume, listeners(), behind)
     print_test(result)

@@ -1,0 +1,51 @@
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from entrannas.analysis.timing import Timed, timed
+
+CPU = torch.device("cpu")
+
+
+class Epoch:
+    """An epoch of so many steps of a second, with three before them and five behind, by a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+        self.now, self.steps, self.taken = 0.0, steps, 0
+        monkeypatch.setattr("entrannas.analysis.timing.time", SimpleNamespace(perf_counter=lambda: self.now))
+
+    def __call__(self, stepped: Callable[[], None]) -> None:
+        self.now += 3
+        for _ in range(self.steps):
+            self.now += 1
+            self.taken += 1
+            stepped()
+        self.now += 5
+
+
+def test_no_more_steps_are_taken_than_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    epoch = Epoch(monkeypatch, 100)
+    assert timed(epoch, CPU, 4, 0) == Timed(4, 1, 3, 0)
+    assert epoch.taken == 4
+    assert timed(epoch, CPU, 4, 20).steps == 17, "as long as there is time for them"
+
+
+def test_an_epoch_that_is_too_short_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = timed(Epoch(monkeypatch, 3), CPU, 7, 0)
+    assert one == Timed(7, 1, 3, 5)
+    assert one.epoch(3) == 11
+
+
+def test_a_step_that_is_a_whole_epoch_bears_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = timed(Epoch(monkeypatch, 1), CPU, 3, 0)
+    assert one == Timed(3, 4, 0, 5) and one.epoch(1) == 9
+
+
+def test_what_goes_wrong_in_a_step_is_not_swallowed() -> None:
+    def broken(stepped: Callable[[], None]) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        timed(broken, CPU, 3, 0)
