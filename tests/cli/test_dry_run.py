@@ -52,7 +52,7 @@ COMMENTS = """\
 # images        4,000 of 10 classes, 390 to 410 a class; 24 x 32, colour
 # split         2,000 for the weights, 2,000 for alpha, 1,000 held out for the test
 # data          photos: 5,000 images
-# network       123,456 parameters of the super-net
+# super-net     123,456 parameters
 # steps         31 an epoch, of 64 images of each half
 # epochs        7: alpha learns; a step 0.25 s, an epoch 7.75 s (12 steps measured)
 # epochs        1: alpha rests; a step 0.125 s, an epoch 3.9 s (20 steps measured)
@@ -76,6 +76,7 @@ def test_what_is_told_is_in_comments_above_the_settings(capsys: pytest.CaptureFi
     printed = _printed(training, capsys)
     assert "# images        4,000 of 10 classes, 400 a class" in printed
     assert "# split         2,000 to learn from, 1,000 held out for the test" in printed
+    assert "# network       123,456 parameters\n# steps         31 an epoch, of 64 images\n" in printed
     assert "2 threads; others keep it busy, with a load of 1.7\n" in printed
 
 

@@ -233,32 +233,30 @@ def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     split = shares(data.images.labels, config)
     steps = max(1, len(split[0]) // config.batch_size)
     places = evenly(searcher.supernet.kinds, config.engines, config.move_every)
-    thinned = searcher.method.thresholds
-    # What is live decides what a step costs: while that is measured, it must stay.
-    held = config.model_copy(update=dict.fromkeys(("alpha_lr", "beta_lr"), _AT_REST)) if thinned else config
+    # Of a method with thresholds, it is what is alive that decides on the cost: that must stay while it is measured.
+    resting = dict.fromkeys(("alpha_lr", "beta_lr"), _AT_REST) if searcher.method.thresholds else {}
+    held = config.model_copy(update=resting)
     parts, phases = {"start": look.ready()}, list[Phase]()
 
-    def measured(epochs: Sequence[int]) -> Timed:
-        middle = epochs[len(epochs) // 2]
-        take = partial(search_epoch, searcher, data, held, split, middle, places)
-        if not phases:
+    def measured(epochs: Sequence[int], warm: bool) -> Timed:
+        take = partial(search_epoch, searcher, data, held, split, epochs[len(epochs) // 2], places)
+        if not warm:
             timed(take, device, 1, _SECONDS / 3)  # what is new takes longer
         return timed(take, device, _FEWEST, _SECONDS)
 
     for name, epochs in _alike(config).items():
-        before = measured(epochs)
-        each, count = [before.epoch(steps)] * len(epochs), before.steps
-        if thinned:
-            dense, state = _live(searcher), searcher.state()
-            state = {name: x.clone() for name, x in state.items()}
-            _thin(searcher, config.target_connections or 1.0)
-            after, sparse = measured(epochs), _live(searcher)
+        one = measured(epochs, warm=bool(phases))
+        seconds, count = [one.epoch(steps)] * len(epochs), one.steps
+        if config.target_connections:
+            dense, state = _live(searcher), {key: x.clone() for key, x in searcher.state().items()}
+            _thin(searcher, config.target_connections)
+            sparse, thin = _live(searcher), measured(epochs, warm=True)
             searcher.load_state(state)
-            left = [(target_connections(config, epoch, searcher.space) - sparse) / (dense - sparse) for epoch in epochs]
-            seconds = before.epoch(steps), after.epoch(steps)
-            each = [seconds[1] + min(1.0, max(0.0, share)) * (seconds[0] - seconds[1]) for share in left]
-            count += after.steps
-        phases.append(Phase(name, len(epochs), count, fmean(each) / steps, fmean(each)))
+            targets = [target_connections(config, epoch, searcher.space) for epoch in epochs]
+            alive = [min(1.0, max(0.0, target - sparse) / max(dense - sparse, 1e-9)) for target in targets]
+            seconds = [thin.epoch(steps) + share * (one.epoch(steps) - thin.epoch(steps)) for share in alive]
+            count += thin.steps
+        phases.append(Phase(name, len(epochs), count, fmean(seconds) / steps, fmean(seconds)))
 
     parts["checkpoints"] = config.epochs * _keeping(searcher) if phases else 0.0
     if config.trials:

@@ -78,12 +78,9 @@ def _told(forecast: "Forecast") -> Iterator[tuple[str, str]]:
         yield "split", f"{forecast.weights_images:,} for the weights, {forecast.alpha_images:,} for alpha, {held}"
     yield from (("data", note) for note in forecast.notes)
     yield from (("odd", line) for line in forecast.odd)
-    searched = forecast.alpha_images is not None
-    yield "network", f"{forecast.parameters:,} parameters" + (" of the super-net" if searched else "")
-    yield (
-        "steps",
-        f"{forecast.steps:,} an epoch, of {forecast.step_images:,} images" + (" of each half" if searched else ""),
-    )
+    yield ("network" if forecast.alpha_images is None else "super-net"), f"{forecast.parameters:,} parameters"
+    halves = "" if forecast.alpha_images is None else " of each half"
+    yield "steps", f"{forecast.steps:,} an epoch, of {forecast.step_images:,} images{halves}"
     for phase in forecast.phases:
         taken = f"a step {_seconds(phase.step_seconds)}, an epoch {_seconds(phase.epoch_seconds)}"
         yield "epochs", f"{phase.epochs:,}: {phase.name}; {taken} ({phase.measured} steps measured)"

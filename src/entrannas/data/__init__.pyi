@@ -1,7 +1,7 @@
 from .augmentation import Augmentation
 from .folders import count, find_images, plain_text
 from .images import Images, decode_files, reason
-from .oddities import class_sizes, oddities
+from .odd import class_sizes, oddities
 from .pixels import Pixels, open_image, to_pixels
 from .seen import Seen
 from .settings import CropKind, DataSettings

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrannas.data.oddities import class_sizes, oddities
+from entrannas.data.odd import class_sizes, oddities
 from entrannas.data.settings import DataSettings
 from entrannas.data.training_data import load_training_data
 
