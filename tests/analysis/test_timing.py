@@ -4,7 +4,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from entrannas.analysis.timing import Timed, timed
+from entrannas.analysis import timing
+from entrannas.analysis.timing import Timed, check_memory, timed
+from entrannas.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -49,3 +51,24 @@ def test_what_goes_wrong_in_a_step_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         timed(broken, CPU, 3, 0)
+
+
+@pytest.mark.parametrize(("room", "taken"), [(7400, [4, 8, 16, 32]), (7300, [4, 8]), (None, [4, 8, 16, 32])])
+def test_a_step_that_has_no_room_is_not_taken(
+    room: int | None, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image takes a hundred bytes."""
+    sizes: list[int] = []
+
+    def take(size: int) -> Callable[[Callable[[], None]], None]:
+        sizes.append(size)
+        return lambda stepped: stepped()
+
+    monkeypatch.setattr(timing, "peak_memory", lambda device: 1000 + 100 * sizes[-1])
+    monkeypatch.setattr(timing, "room_on_cpu", lambda: room)
+    if room == 7300:
+        with pytest.raises(InputError, match=r"64 images take about 7\.227 KiB of memory, and there is 7\.129 KiB"):
+            check_memory(take, 64, CPU)
+    else:
+        check_memory(take, 64, CPU)
+    assert sizes == taken

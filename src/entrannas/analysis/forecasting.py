@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 import torch
 
 from entrannas.analysis.shortening import Shorter, ways_to_shorten
-from entrannas.analysis.timing import Timed, timed
+from entrannas.analysis.timing import Steps, Timed, check_memory, timed
 from entrannas.architecture import Genotype
 from entrannas.data import TrainingData, class_sizes, load_training_data, oddities, plain_batches
 from entrannas.errors import InputError
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _FEWEST = 4  # steps: the first of an epoch, which has its start to bear, and three more
 _SECONDS = 3.0  # for which more steps are taken
 _TESTED = 250  # images that a test has at once
+_KEPT = 3  # checkpoints
 _TRIED = 4  # steps of a trial
 _AT_REST = 1e-10  # a rate at which nothing moves
 _WEAK = -9.0  # an alpha beside which one of 0 is all that counts
@@ -238,11 +239,16 @@ def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     held = config.model_copy(update=resting)
     parts, phases = {"start": look.ready()}, list[Phase]()
 
+    def taking(epoch: int, batch_size: int = config.batch_size) -> Steps:
+        settings = held.model_copy(update={"batch_size": batch_size})
+        return lambda stepped: search_epoch(searcher, data, settings, split, epoch, places, stepped)
+
     def measured(epochs: Sequence[int], warm: bool) -> Timed:
-        take = partial(search_epoch, searcher, data, held, split, epochs[len(epochs) // 2], places)
+        middle = epochs[len(epochs) // 2]
         if not warm:
-            timed(take, device, 1, _SECONDS / 3)  # what is new takes longer
-        return timed(take, device, _FEWEST, _SECONDS)
+            check_memory(partial(taking, middle), min(config.batch_size, len(split[0])), device)
+            timed(taking(middle), device, 1, _SECONDS / 3)  # what is new takes longer
+        return timed(taking(middle), device, _FEWEST, _SECONDS)
 
     for name, epochs in _alike(config).items():
         one = measured(epochs, warm=bool(phases))
@@ -320,9 +326,14 @@ def _of_training(look: _Look, config: TrainConfig, genotype: Genotype) -> Foreca
         take_over(trainer.network, data.classes, Run.open(Path(config.from_run), "train"))
     steps = max(1, len(data.images) // config.batch_size)
     parts = {"start": look.ready()}
-    take = partial(train_epoch, trainer, data, config, config.epochs // 2)
-    timed(take, device, 1, _SECONDS / 3)  # what is new takes longer
-    one = timed(take, device, _FEWEST, _SECONDS)
+
+    def taking(batch_size: int = config.batch_size) -> Steps:
+        settings = config.model_copy(update={"batch_size": batch_size})
+        return lambda stepped: train_epoch(trainer, data, settings, config.epochs // 2, stepped)
+
+    check_memory(taking, min(config.batch_size, len(data.images)), device)
+    timed(taking(), device, 1, _SECONDS / 3)  # what is new takes longer
+    one = timed(taking(), device, _FEWEST, _SECONDS)
     parts["checkpoints"] = config.epochs * _keeping(trainer)
     description = Description(
         genotype=genotype,
@@ -342,11 +353,14 @@ def _of_training(look: _Look, config: TrainConfig, genotype: Genotype) -> Foreca
 
 def _keeping(learner: Searcher | Trainer) -> float:
     """Return the seconds that a checkpoint takes, but for its way to the disk."""
-    began = time.perf_counter()
-    state = learner.state()
-    not_finite(state)
-    digest_of(tensors_file(state))
-    return time.perf_counter() - began
+    seconds = []
+    for _ in range(_KEPT):
+        began = time.perf_counter()
+        state = learner.state()
+        not_finite(state)
+        digest_of(tensors_file(state))
+        seconds.append(time.perf_counter() - began)
+    return median(seconds)
 
 
 def _testing(trained: TrainedNetwork, data: TrainingData) -> float:

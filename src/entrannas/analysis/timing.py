@@ -9,6 +9,11 @@ from statistics import fmean
 
 import torch
 
+from entrannas.errors import InputError
+from entrannas.runtime import peak_memory, room_on_cpu, told_size
+
+_FIRST = 4  # images
+
 Steps = Callable[[Callable[[], None]], object]
 """Takes steps, as an epoch does, and calls what it is given after each of them."""
 
@@ -65,6 +70,32 @@ def timed(take: Steps, device: torch.device, fewest: int, seconds: float) -> Tim
         others += rest
     step = fmean(others or firsts)
     return Timed(len(firsts) + len(others), step, max(0.0, fmean(firsts) - step), fmean(ends) if ends else 0.0)
+
+
+def check_memory(take: Callable[[int], Steps], batch_size: int, device: torch.device) -> None:
+    """Take steps of ever more images, twice as many each, as long as a whole one has room by what they took.
+
+    The system kills a process that takes more memory than there is, which no process hears of before; a GPU refuses it.
+
+    Args:
+        take: takes steps of so many images.
+        batch_size: how many a step of the run has.
+        device: where.
+
+    Raises:
+        InputError: a whole one has no room. It tells how much it takes, about, and what there is.
+    """
+    size, before = _FIRST, 0
+    while size < batch_size and device.type == "cpu":
+        timed(take(size), device, 1, 0.0)
+        peak, room = peak_memory(device), room_on_cpu()
+        whole = peak + 2 * (peak - before) / size * (batch_size - size)  # half of the images were there before
+        if before and room is not None and whole > room:
+            raise InputError(
+                f"steps of {batch_size:,} images take about {told_size(whole)} of memory, and there is "
+                f"{told_size(room)}: choose a smaller --batch-size or --image-size, or fewer --channels"
+            )
+        size, before = 2 * size, peak
 
 
 def _now(device: torch.device) -> float:
