@@ -263,7 +263,7 @@ class Bar:
             case StageBegan():
                 self.pace = Pace(event)
                 self.live = Live(self, console=self.console)
-                self.live.start()
+                self.live.start(refresh=True)
             case Stepped():
                 self.pace.step()
             case EpochEnded(figures) | TrialEnded(figures):
