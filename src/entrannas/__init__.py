@@ -15,13 +15,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "analysis": ["Consistency", "consistency"],
+        "analysis": ["Consistency", "Forecast", "consistency", "forecast"],
         "architecture": ["CellGenotype", "Connection", "Genotype"],
         "deploy": ["Exported", "export"],
         "errors": ["InputError"],
         "loggers": ["log_to"],
         "networks": ["Cost", "Network", "build_network", "cost"],
-        "runs": ["Configuration", "Listener", "load_genotype"],
+        "runs": ["Configuration", "Listener", "load_genotype", "progress"],
         "searching": ["SearchConfig", "SearchResult", "search"],
         "training": [
             "Evaluation",

@@ -1,10 +1,10 @@
-from .analysis import Consistency, consistency
+from .analysis import Consistency, Forecast, consistency, forecast
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
 from .loggers import log_to
 from .networks import Cost, Network, build_network, cost
-from .runs import Configuration, Listener, load_genotype
+from .runs import Configuration, Listener, load_genotype, progress
 from .searching import SearchConfig, SearchResult, search
 from .training import Evaluation, Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
 
@@ -17,6 +17,7 @@ __all__ = [
     "Evaluation",
     "Exported",
     "Features",
+    "Forecast",
     "Genotype",
     "InputError",
     "Listener",
@@ -31,9 +32,11 @@ __all__ = [
     "cost",
     "evaluate",
     "export",
+    "forecast",
     "load",
     "load_genotype",
     "log_to",
+    "progress",
     "search",
     "train",
 ]

@@ -24,7 +24,7 @@ from entrannas.training.configuration import PROTOCOLS, TrainConfig
 from .conftest import Asked
 
 COMMANDS: dict[str, type[Configuration]] = {"search": SearchConfig, "train": TrainConfig}
-OWN = {"devices", "out", "resume", "config", "log", "as_json"}
+OWN = {"devices", "dry_run", "out", "resume", "config", "log", "as_json"}
 FLAGS = [(command, name) for command, model in COMMANDS.items() for name in model.model_fields if name != "data"]
 
 

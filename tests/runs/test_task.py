@@ -13,7 +13,17 @@ from entrannas.errors import InputError
 from entrannas.kernels import c
 from entrannas.runs.checkpoints import load_tensors
 from entrannas.runs.configuration import LEARNING, Configuration, setting
-from entrannas.runs.events import EpochEnded, Event, Listener, Message, StageBegan, StageEnded, Stepped
+from entrannas.runs.events import (
+    EpochEnded,
+    Event,
+    Listener,
+    Message,
+    RunBegan,
+    RunEnded,
+    StageBegan,
+    StageEnded,
+    Stepped,
+)
 from entrannas.runs.run import CHECKPOINT
 from entrannas.runs.task import Result, Task
 
@@ -96,7 +106,8 @@ def test_a_claim_holds_the_directory_and_a_beginning_says_what_the_run_is(tmp_pa
         assert {path.name for path in task.run.path.iterdir()} == written
         assert task.run.config(Settings) == task.config
         assert task.run.command == "count" and task.run.data().images == 20
-    assert heard == [Message(f"counting in {tmp_path / 'run'}"), IMAGES]
+        assert heard[0] == RunBegan(task.run, task.config, 0), "what it is can be read by then"
+    assert heard[1:] == [Message(f"counting in {tmp_path / 'run'}"), IMAGES, RunEnded(None)]
 
 
 def test_a_beginning_tells_that_there_are_no_loops_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +115,7 @@ def test_a_beginning_tells_that_there_are_no_loops_in_c(tmp_path: Path, monkeypa
     heard: list[Event] = []
     with _task(tmp_path / "run", heard.append) as task:
         task.begin(Counter())
-    assert heard == [Message(f"counting in {tmp_path / 'run'}"), Message(c.MISSING), IMAGES]
+    assert heard[1:-1] == [Message(f"counting in {tmp_path / 'run'}"), Message(c.MISSING), IMAGES]
 
 
 def test_listeners_hear_everything_in_its_order(tmp_path: Path) -> None:
@@ -113,7 +124,8 @@ def test_listeners_hear_everything_in_its_order(tmp_path: Path) -> None:
     result = _count(tmp_path / "run", first.append, second.append)
     epochs = [event for line in LINES for event in (*[Stepped()] * STEPS, EpochEnded(line))]
     begun = [Message(f"counting in {tmp_path / 'run'}"), IMAGES, StageBegan("count", range(3), STEPS)]
-    assert first == second == [*begun, *epochs, StageEnded()]
+    ended = StageEnded(), RunEnded({"run": str(tmp_path / "run"), "steps": 6})
+    assert isinstance(first[0], RunBegan) and first == second == [first[0], *begun, *epochs, *ended]
     assert _metrics(tmp_path / "run") == LINES
     assert result == Counted(tmp_path / "run", 6)
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == {"run": str(tmp_path / "run"), "steps": 6}
@@ -139,12 +151,12 @@ def test_what_breaks_the_loop_off_ends_the_stage_on_its_way_out(tmp_path: Path, 
 
     def stop(event: Event) -> None:
         heard.append(event)
-        if len(heard) == 8:  # the last step of the second epoch
+        if heard.count(Stepped()) == 2 * STEPS and event == Stepped():  # the last step of the second epoch
             raise kind("enough")
 
     with pytest.raises(kind, match="enough"):
         _count(tmp_path / "run", stop)
-    assert heard[-2:] == [Stepped(), StageEnded()]
+    assert heard[-3:] == [Stepped(), StageEnded(), RunEnded(None)]
     assert _metrics(tmp_path / "run") == LINES[:1] and not (tmp_path / "run" / "result.json").exists()
 
 
@@ -171,7 +183,8 @@ def test_a_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None:
     heard: list[Event] = []
     result = _count(tmp_path / "run", heard.append, resume=True)
     assert result.steps == 6 and _metrics(tmp_path / "run") == LINES
-    assert heard[2] == StageBegan("count", range(1, 3), STEPS)
+    assert isinstance(heard[0], RunBegan) and heard[0].first_epoch == 1
+    assert heard[3] == StageBegan("count", range(1, 3), STEPS)
     assert [event.metrics for event in heard if isinstance(event, EpochEnded)] == LINES[1:]
 
 
@@ -187,7 +200,7 @@ def test_what_diverges_never_reaches_a_checkpoint_and_goes_on_at_a_lower_rate(tm
 
     heard: list[Event] = []
     result = _count(tmp_path / "run", heard.append, resume=True, lr=0.05)
-    assert heard[1] == Message("lr 0.05 from epoch 2 on, not 0.1")
+    assert heard[2] == Message("lr 0.05 from epoch 2 on, not 0.1")
     assert result.steps == 6 and _metrics(tmp_path / "run") == LINES
     assert json.loads((tmp_path / "run" / "config.json").read_text())["lr"] == 0.05
     changes = json.loads((tmp_path / "run" / "run.json").read_text())["changes"]
@@ -208,7 +221,7 @@ def test_a_run_that_has_ended_takes_no_step_when_it_is_resumed(tmp_path: Path) -
     whole = _count(tmp_path / "run")
     heard: list[Event] = []
     assert _count(tmp_path / "run", heard.append, resume=True) == whole
-    assert heard[2:] == [StageBegan("count", range(3, 3), STEPS), StageEnded()]
+    assert heard[3:] == [StageBegan("count", range(3, 3), STEPS), StageEnded(), RunEnded(whole.json())]
     assert _metrics(tmp_path / "run") == LINES
 
 

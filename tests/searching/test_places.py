@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from entrannas.architecture.spaces import SPACES
 from entrannas.runtime.seeds import generator
-from entrannas.searching.places import Place, in_turn, moving
+from entrannas.searching.places import Place, evenly, in_turn, moving
 
 STACKS = st.integers(3, 20).map(SPACES["darts"].skeleton.cell_kinds)
 
@@ -54,3 +54,20 @@ def test_in_turn_each_cell_has_its_place(kinds: tuple[str, ...]) -> None:
     assert {index for place in places for index in place} == set(range(len(kinds)))
     assert len(places) == kinds.count("normal") or len(places) == 2
     assert all(sorted(kinds[index] for index in place) == ["normal", "reduction"] for place in places)
+
+
+@given(STACKS, st.integers(0, 30), st.integers(4, 40))
+def test_some_places_that_follow_one_another_are_spread_evenly(kinds: tuple[str, ...], first: int, count: int) -> None:
+    places = list(islice(evenly(kinds, range(len(kinds)), 1), first, first + count))
+    for kind in ("normal", "reduction"):
+        cells = [index for index, other in enumerate(kinds) if other == kind]
+        chosen = [cells.index(index) for place in places for index in place if kinds[index] == kind]
+        assert len(chosen) == count
+        middle = sum((index + 0.5) / len(cells) for index in chosen) / count
+        assert abs(middle - 0.5) < 0.2
+
+
+def test_places_that_stay_are_spread_nowhere() -> None:
+    kinds = SPACES["darts"].skeleton.cell_kinds(8)
+    assert set(islice(evenly(kinds, (5, 7), 0), 4)) == {(5, 7)}
+    assert set(islice(evenly(kinds, (0, 4, 5), 1), 9)) == {(0, 5), (4, 5)}

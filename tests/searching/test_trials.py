@@ -18,7 +18,7 @@ from entrannas.runtime.replay import Replay
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.derivation import strongest
 from entrannas.searching.loop import shares
-from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
+from entrannas.searching.trials import Trial, compete, held_trials, neighbours, rounds, trial_config
 
 from ..begun import begun
 
@@ -140,3 +140,8 @@ def test_defaults_of_the_trials() -> None:
 def test_trials_of_a_method_with_thresholds_are_refused() -> None:
     with pytest.raises(InputError, match="trials: method entrannas-dst makes connections zero"):
         SearchConfig.resolve({"method": "entrannas-dst", "trials": 3})
+
+
+def test_the_best_quarter_of_a_round_is_in_the_next_if_it_is_more_than_one() -> None:
+    assert rounds(19, 150) == [(19, 150), (5, 300)]
+    assert rounds(4, 10) == [(4, 10)] and rounds(1, 10) == []

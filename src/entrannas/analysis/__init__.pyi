@@ -1,18 +1,24 @@
+from .forecasting import Forecast, Phase, forecast
 from .gap import Consistency, consistency
 from .judging import Judge, benchmark
 from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
+from .shortening import Shorter
 
 __all__ = [
     "DATASETS",
     "Budget201",
     "Budget301",
     "Consistency",
+    "Forecast",
     "Judge",
     "NASBench201",
     "NASBench301",
+    "Phase",
+    "Shorter",
     "benchmark",
     "consistency",
+    "forecast",
     "rank",
 ]

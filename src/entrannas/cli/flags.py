@@ -66,6 +66,14 @@ Log = Annotated[
         RUN, "Log to these as well, parted by commas: tensorboard, wandb, mlflow, trackio.", "--log", metavar="NAME,..."
     ),
 ]
+DryRun = Annotated[
+    bool,
+    option(
+        RUN,
+        "Begin nothing: print the settings, as a file for --config, and in its comments what the run will be and cost.",
+        "--dry-run",
+    ),
+]
 Devices = Annotated[
     int | None,
     whole(RUN, "So many processes on this machine: one a GPU, or one a share of the cores. Default: 1.", 1, 1024),

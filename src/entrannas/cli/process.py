@@ -95,7 +95,7 @@ def _told(number: int) -> str:
 
 def how_to_go_on() -> str:
     """Return what is said behind the end of a command that can be gone on with, else nothing."""
-    resumable = any(name in _RESUMABLE for name in sys.argv[1:2])
+    resumable = any(name in _RESUMABLE for name in sys.argv[1:2]) and "--dry-run" not in sys.argv
     return "; --resume goes on after the last whole epoch or trial" if resumable else ""
 
 

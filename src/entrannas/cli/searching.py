@@ -7,10 +7,12 @@ import typer
 
 import entrannas.analysis
 import entrannas.searching
+from entrannas.cli.dry_run import check_dry_run, print_dry_run
 from entrannas.cli.flags import (
     OF_A_TEST,
     ConfigFile,
     Devices,
+    DryRun,
     Json,
     Log,
     Out,
@@ -34,17 +36,23 @@ def search(
     config: ConfigFile = None,
     devices: Devices = None,
     log: Log = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Search an architecture: leaves a run directory with a genotype in it.
 
     The defaults are the paper's CIFAR-10 protocol; the embedded digits have a small preset.
     """
+    if dry_run:
+        check_dry_run(out, resume, devices, as_json)
     in_processes(devices)
     resume = resume or taken_up_again(out)
     stored = resumed(out, "search", SearchConfig) if resume else {}
     given, places = with_file(settings, config, SearchConfig)
     resolved = SearchConfig.resolve({**stored, **given}, places)
+    if dry_run:
+        print_dry_run(entrannas.analysis.forecast(resolved, listeners=listeners()), "entrannas search")
+        return
     result = entrannas.searching.search(resolved, out, resume, listeners(log))
     print(f"run             {result.run}")
     print_cells(result.genotype)

@@ -1,16 +1,20 @@
 """`entrannas train`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+import entrannas.analysis
 import entrannas.training
 from entrannas.architecture import PUBLISHED
+from entrannas.cli.dry_run import check_dry_run, print_dry_run
 from entrannas.cli.flags import (
     ConfigFile,
     Devices,
+    DryRun,
     Json,
     Log,
     Out,
@@ -44,6 +48,7 @@ def train(
     config: ConfigFile = None,
     devices: Devices = None,
     log: Log = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Train the network of a genotype, and test it once at the end.
@@ -52,6 +57,8 @@ def train(
 
     With the weights of another training (--from), its sizes of network and images are the defaults.
     """
+    if dry_run:
+        check_dry_run(out, resume, devices, as_json)
     in_processes(devices)
     resume = resume or taken_up_again(out)
     found = load_genotype(genotype)
@@ -62,6 +69,10 @@ def train(
         stored = _inherited(genotype, given.get("data")) | _of_the_network(given.get("from_run"))
     resolved = TrainConfig.resolve({**stored, **given}, places)
     behind = None if resume else genotype
+    if dry_run:
+        foreseen = entrannas.analysis.forecast(resolved, found, behind, listeners())
+        print_dry_run(foreseen, f"entrannas train {shlex.quote(genotype)}")
+        return
     result = entrannas.training.train(found, resolved, out, resume, listeners(log), behind)
     print_test(result)
     print_json(result, as_json)

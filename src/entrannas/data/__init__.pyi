@@ -1,6 +1,7 @@
 from .augmentation import Augmentation
 from .folders import count, find_images, plain_text
 from .images import Images, decode_files, reason
+from .odd import class_sizes, oddities
 from .pixels import Pixels, open_image, to_pixels
 from .seen import Seen
 from .settings import CropKind, DataSettings
@@ -31,12 +32,14 @@ __all__ = [
     "Shape",
     "TrainingData",
     "balanced_order",
+    "class_sizes",
     "count",
     "decode_files",
     "find_images",
     "load_learned_images",
     "load_test_images",
     "load_training_data",
+    "oddities",
     "open_image",
     "ordered_batches",
     "plain_batches",

@@ -142,10 +142,12 @@ class Survey:
     Attributes:
         shape: the shape to which they are brought.
         wide: whether some have more than 8 bits.
+        sizes: the width and height of the smallest and of the largest, by their pixels; None where all have one size.
     """
 
     shape: Shape
     wide: bool
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None
 
 
 def survey(split: Split, image_size: int | None) -> Survey:
@@ -172,7 +174,9 @@ def survey(split: Split, image_size: int | None) -> Survey:
         ((width, height),) = sizes
     else:
         width = height = image_size or min(_LARGEST_SIDE, median_low(sorted(min(size) for size in sizes.elements())))
-    return Survey(((1 if grey else 3), height, width), wide)
+    ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
+    varying = (ordered[0], ordered[-1]) if len(sizes) > 1 else None
+    return Survey(((1 if grey else 3), height, width), wide, varying)
 
 
 def measure_range(split: Split) -> tuple[float, float] | None:

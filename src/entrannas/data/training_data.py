@@ -32,6 +32,8 @@ class TrainingData:
         pixels: how their pixels became 8 bits.
         normalisation: the mean and deviation of those that are learned from.
         notes: what is to be told of them, a line each: what was found, what was left out, what looks wrong.
+        sizes: the width and height of the smallest and of the largest, as they came; None where all have one size, or
+            where it was not asked for anew.
     """
 
     images: Images
@@ -40,6 +42,7 @@ class TrainingData:
     pixels: PixelRules
     normalisation: Normalisation
     notes: tuple[str, ...]
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     def summary(self) -> DataSummary:
         """Return what a run keeps of it."""
@@ -83,12 +86,13 @@ def load_training_data(
         raise InputError(f"{len(split)} training images are too few: give at least four")
     if learned is not None:
         _check_classes(source, learned, settings.data)
-        shape, pixels = learned.shape, learned.pixels
+        shape, pixels, sizes = learned.shape, learned.pixels, None
     else:
         surveyed = survey(split, settings.image_size)
         low, high = (measure_range(split) if surveyed.wide else None) or (None, None)
         crop = KEPT if settings.crops == "resized" else 1.0
-        shape, pixels = surveyed.shape, PixelRules(background=settings.background, low=low, high=high, crop=crop)
+        pixels = PixelRules(background=settings.background, low=low, high=high, crop=crop)
+        shape, sizes = surveyed.shape, surveyed.sizes
     keep = settings.subset is None  # subsets are many
     stay = settings.crops == "padded"
     arguments = shape, pixels, device, settings.skip_damaged, keep, notes.append, stay
@@ -105,7 +109,7 @@ def load_training_data(
     normalisation, warning = measure_normalisation(train)
     notes += [f"warning: {warning}"] if warning else []
     normalisation = learned.normalisation if learned is not None else normalisation
-    return TrainingData(train, test, source.classes, pixels, normalisation, tuple(notes))
+    return TrainingData(train, test, source.classes, pixels, normalisation, tuple(notes), sizes)
 
 
 def _check_classes(source: Source, learned: DataSummary, data: str) -> None:

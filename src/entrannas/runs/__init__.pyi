@@ -19,6 +19,7 @@ from .checkpoints import (
     not_finite,
     optimizer_state,
     take_up,
+    tensors_file,
 )
 from .claim import LOCK, Claim, in_use
 from .configuration import (
@@ -50,7 +51,7 @@ from .events import (
 from .genotypes import load_genotype
 from .records import About, Epoch, Record, digest_of, file_digest, parse
 from .run import ALPHAS, CHECKPOINT, CONFIG, GENOTYPE, METRICS, RESULT, TRIALS, Run
-from .task import Result, Task
+from .task import Result, Task, seen_by
 
 __all__ = [
     "ALPHAS",
@@ -109,8 +110,10 @@ __all__ = [
     "optimizer_state",
     "parse",
     "progress",
+    "seen_by",
     "setting",
     "shown",
     "take_up",
+    "tensors_file",
     "told_apart",
 ]

@@ -72,6 +72,12 @@ def _json(value: Any) -> Any:
     return vars(value) if is_dataclass(value) else value
 
 
+def seen_by(behind: Sequence[str | Path]) -> Seen | None:
+    """Return what the runs among some paths have learned from and held out; None where there is no run."""
+    known = [run for one in behind if (run := Run.find(one))]
+    return functools.reduce(Seen.join, (run.seen() for run in known)) if known else None
+
+
 Found = TypeVar("Found", bound=Result)
 
 _FEW = 32  # images of a step, fewer than which make poor statistics
@@ -129,8 +135,7 @@ class Task:
         self.run = Run(as_one(lambda: self._claimed(out)), writes=self._part.leads)
         self.events = Events([self._keep, *listeners] if self._part.leads else [])
         try:
-            known = [self.run] if resume else [run for one in behind if (run := Run.find(one))]
-            seen = functools.reduce(Seen.join, (run.seen() for run in known)) if known else None
+            seen = self.run.seen() if resume else seen_by(behind)
             self.data = each_in_turn(lambda: load_training_data(config.data_settings(), self.fabric.device, seen))
             self.seen = self.data.seen().behind(None if resume else seen)
             self._check_images(seen if resume else None)

@@ -1,7 +1,15 @@
 from .device import Device, Precision, place, start
 from .launchers import launched
 from .learning import Tally, accuracy, cosine, descend, diverged, gradients_by, set_lr
-from .memory import LEARN_WITH_LESS, MEASURE_WITH_LESS, enough_memory, peak_memory, shortage
+from .memory import (
+    LEARN_WITH_LESS,
+    MEASURE_WITH_LESS,
+    enough_memory,
+    peak_memory,
+    room_on_cpu,
+    shortage,
+    told_size,
+)
 from .processes import (
     Part,
     as_one,
@@ -45,11 +53,13 @@ __all__ = [
     "mean_of",
     "peak_memory",
     "place",
+    "room_on_cpu",
     "seed_of",
     "serve",
     "set_lr",
     "shortage",
     "start",
     "sum_of",
+    "told_size",
     "wait_for_all",
 ]

@@ -1,5 +1,6 @@
 """Memory: how much was taken at most, and what is said where it does not suffice."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -58,9 +59,20 @@ def shortage(error: Exception) -> str | None:
         return None
     asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", text)
     parts = [f"out of memory on the {where}"]
-    parts += [f"{_size(float(asked[1]), asked[2])} was asked for"] if asked else []
-    parts += [f"{_size(free)} is free"] if free is not None else []
+    parts += [f"{told_size(float(asked[1]), asked[2])} was asked for"] if asked else []
+    parts += [f"{told_size(free)} is free"] if free is not None else []
     return ", ".join(parts)
+
+
+def room_on_cpu() -> int | None:
+    """Return the bytes that this process could have: those that it has, and those that it could still take.
+
+    None where that is not known.
+    """
+    free = _free_on_cpu()
+    if free is None:
+        return None
+    return free + int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _free_on_cpu() -> int | None:
@@ -78,7 +90,7 @@ def _free_on_cpu() -> int | None:
     return min(free, max(0, limit - taken))
 
 
-def _size(size: float, unit: str = "bytes") -> str:
+def told_size(size: float, unit: str = "bytes") -> str:
     """Write a size in the unit that suits it."""
     units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
     place = units.index(unit)

@@ -1,21 +1,31 @@
 from .configuration import SearchConfig
-from .loop import SearchResult, build_searcher, search, shares
+from .loop import SearchResult, build_searcher, search, search_epoch, settings_of_trials, shares
 from .methods import METHODS
-from .places import in_turn
+from .places import Place, evenly, in_turn
 from .records import SearchEpoch
-from .schedules import closing, temperature
+from .schedules import alpha_epochs, closing, target_connections, temperature
 from .searcher import Searcher
+from .trials import Trial, neighbours, rounds
 
 __all__ = [
     "METHODS",
+    "Place",
     "SearchConfig",
     "SearchEpoch",
     "SearchResult",
     "Searcher",
+    "Trial",
+    "alpha_epochs",
     "build_searcher",
     "closing",
+    "evenly",
     "in_turn",
+    "neighbours",
+    "rounds",
     "search",
+    "search_epoch",
+    "settings_of_trials",
     "shares",
+    "target_connections",
     "temperature",
 ]

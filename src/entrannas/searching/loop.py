@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ from entrannas.runtime import (
 )
 from entrannas.searching.configuration import SearchConfig, method_of, space_of
 from entrannas.searching.history import History
-from entrannas.searching.places import moving
+from entrannas.searching.places import Place, moving
 from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
@@ -95,7 +95,7 @@ def search(
             overwritten.
     """
     with Task("search", "search", config, out, resume, [Page(), *listeners]) as task:
-        trials = _of_trials(config)
+        trials = settings_of_trials(config)
         across = config.trials > 0 and task.normalises_across(trials.batch_size)
         searcher = build_searcher(task.fabric, config, task.data, task.replay(task.across))
         if task.across:
@@ -107,7 +107,9 @@ def search(
         split = shares(task.data.images.labels, config)
         epochs = config.epochs if config.engines else 0  # without an Engine-cell, nothing can be learned
         for epoch in task.epochs(epochs, len(split[0]) // config.batch_size):
-            metrics = _epoch(searcher, task, config, split, epoch)
+            random = generator("places", config.seed, epoch)
+            places = moving(searcher.supernet.kinds, config.engines, config.move_every, random)
+            metrics = search_epoch(searcher, task.data, config, split, epoch, places, task.stepped)
             genotype = searcher.derive()
             task.check_same(genotype)
             task.run.write("genotype.json", genotype.to_json().encode())
@@ -146,7 +148,7 @@ def _cost(task: Task, config: SearchConfig, genotype: Genotype) -> Cost:
     return target_cost(genotype, size, (height, width))
 
 
-def _of_trials(config: SearchConfig) -> TrainConfig:
+def settings_of_trials(config: SearchConfig) -> TrainConfig:
     """Return the settings of the trials of a search."""
     common = {name: getattr(config, name) for name in (*Configuration.model_fields, "channels", "cutout", "flip")}
     return trial_config(common | {"cells": config.trial_cells})
@@ -193,11 +195,27 @@ def build_searcher(
     return Searcher.build(fabric, method_of(config), space_of(config), size, config.seed, config.engines, replay)
 
 
-def _epoch(
-    searcher: Searcher, task: Task, config: SearchConfig, split: tuple[Tensor, Tensor], epoch: int
+def search_epoch(
+    searcher: Searcher,
+    data: TrainingData,
+    config: SearchConfig,
+    split: tuple[Tensor, Tensor],
+    epoch: int,
+    places: Iterator[Place],
+    stepped: Callable[[], None],
 ) -> dict[str, Any]:
-    """Take the steps of an epoch: derive, learn weights, learn alpha, and again. Return its metrics."""
-    began, data = time.monotonic(), task.data
+    """Take the steps of an epoch: derive, learn weights, learn alpha, and again. Return its metrics.
+
+    Args:
+        searcher: what learns.
+        data: the images.
+        config: the settings.
+        split: the indices of the images of the weights, and of those of alpha, see `shares`.
+        epoch: its number, counted from 0.
+        places: which cells are the Engine-cells of each step.
+        stepped: is called after each step.
+    """
+    began = time.monotonic()
     torch.manual_seed(seed_of("epoch", config.seed, epoch))
     searcher.tau, searcher.closing = temperature(config, epoch), closing(config, epoch)
     searcher.target = target_connections(config, epoch, searcher.space)
@@ -222,8 +240,6 @@ def _epoch(
     learning = epoch in alpha_epochs(config)
     derived = searcher.derive()
     genotype = searcher.initial if config.derive == "end" else derived
-    kinds = searcher.supernet.kinds
-    places = moving(kinds, config.engines, config.move_every, generator("places", config.seed, epoch))
     for_alpha = alpha_batches()
     for weights_batch in batches(split[0], "weights"):
         searcher.engines = next(places)
@@ -236,7 +252,7 @@ def _epoch(
             revived += sum(len(set(now) - set(then)) for now, then in _nodes(derived, before))
             if config.derive == "step":
                 genotype = derived
-        task.stepped()
+        stepped()
 
     weights_loss, weights_accuracy = weights_tally.result()
     alpha_loss, alpha_accuracy = alpha_tally.result() if learning else (None, None)

@@ -6,6 +6,7 @@ one cell a kind. Ours.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 import torch
 
@@ -30,6 +31,20 @@ def moving(kinds: Sequence[str], engines: Sequence[int], steps: int, random: tor
             place = tuple(sorted(drawn))
         for _ in range(max(1, steps)):
             yield place
+
+
+def evenly(kinds: Sequence[str], engines: Sequence[int], steps: int) -> Iterator[Place]:
+    """Yield places that `moving` may yield, of which any few that follow one another are spread evenly over the stack.
+
+    By them it is measured what steps cost, which is not the same everywhere. They go by two sequences of Weyl's, whose
+    strides are irrational, so that each part of the stack has its share of any stretch of them, and so that the kinds
+    know nothing of one another.
+    """
+    candidates = _candidates(kinds, engines)
+    for number in count():
+        places = [(number * stride + 0.5) % 1 for stride in (5**0.5 / 2 - 0.5, 2**0.5 - 1)]
+        drawn = (cells[int(place * len(cells))] for cells, place in zip(candidates, places, strict=False))
+        yield tuple(sorted(drawn)) if steps else tuple(engines)
 
 
 def in_turn(kinds: Sequence[str], engines: Sequence[int], steps: int) -> list[Place]:

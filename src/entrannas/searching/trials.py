@@ -91,22 +91,29 @@ def compete(
     """
     held = held_trials(run)
     accuracies = {(one.genotype, one.steps): one.accuracy for one in held}
-    for factor in _ROUNDS:
-        if len(candidates) == 1:
-            break
-        left = [genotype for genotype in candidates if (genotype.to_text(), steps * factor) not in accuracies]
-        numbers = range(len(candidates) - len(left), len(candidates))
-        with events.stage(f"trial of {steps * factor} steps", numbers, steps * factor):
+    for number, each in rounds(len(candidates), steps):
+        candidates = candidates[:number]
+        left = [genotype for genotype in candidates if (genotype.to_text(), each) not in accuracies]
+        with events.stage(f"trial of {each} steps", range(number - len(left), number), each):
             for genotype in left:
                 began, text = time.monotonic(), genotype.to_text()
-                accuracies[text, steps * factor] = reached = trial(genotype, steps * factor)
+                accuracies[text, each] = reached = trial(genotype, each)
                 seconds = time.monotonic() - began
-                held.append(HeldTrial(genotype=text, steps=steps * factor, accuracy=reached, seconds=seconds))
+                held.append(HeldTrial(genotype=text, steps=each, accuracy=reached, seconds=seconds))
                 run.write_json(TRIALS, HeldTrials(trials=tuple(held)).model_dump(mode="json"))
                 events.say(TrialEnded(held[-1].model_dump()))
-        ranked = sorted(candidates, key=lambda genotype: -accuracies[genotype.to_text(), steps * factor])
-        candidates = ranked[: ceil(len(ranked) / _KEPT)]
+        candidates = sorted(candidates, key=lambda genotype: -accuracies[genotype.to_text(), each])
     return candidates[0]
+
+
+def rounds(candidates: int, steps: int) -> list[tuple[int, int]]:
+    """Return for each round of trials how many architectures it has, the best of the one before, and their steps."""
+    held = []
+    for factor in _ROUNDS:
+        if candidates > 1:
+            held.append((candidates, steps * factor))
+        candidates = ceil(candidates / _KEPT)
+    return held
 
 
 def trial_config(settings: Mapping[str, Any]) -> TrainConfig:

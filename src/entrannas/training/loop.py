@@ -1,7 +1,7 @@
 """The training of a derived network by the DARTS family's protocol: its loop, and the run that it leaves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from entrannas.architecture import Genotype
-from entrannas.data import Augmentation, training_batches
+from entrannas.data import Augmentation, TrainingData, training_batches
 from entrannas.errors import InputError
 from entrannas.networks import normalise_across
 from entrannas.report import Page
@@ -64,7 +64,7 @@ def train(
         if taken_over:
             task.events.tell(taken_over)
         for epoch in task.epochs(config.epochs, len(data.images) // config.batch_size):
-            task.end_epoch(epoch, _epoch(trainer, task, config, epoch))
+            task.end_epoch(epoch, train_epoch(trainer, data, config, epoch, task.stepped))
         task.run.save_tensors(WEIGHTS, module_state("network", trainer.network))
         wait_for_all()  # the weights are there
         trained = load(task.run.path, config.device)
@@ -79,8 +79,10 @@ def train(
         return result
 
 
-def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dict[str, Any]:
-    """Take the steps of an epoch and return its metrics."""
+def train_epoch(
+    trainer: Trainer, data: TrainingData, config: TrainConfig, epoch: int, stepped: Callable[[], None]
+) -> dict[str, Any]:
+    """Take the steps of an epoch, counted from 0, and return its metrics; `stepped` is called after each step."""
     began = time.monotonic()
     others = (here().index,) if here().index else ()  # each drops connections of its own images
     torch.manual_seed(seed_of("epoch", config.seed, epoch, *others))
@@ -88,21 +90,21 @@ def _epoch(trainer: Trainer, task: Task, config: TrainConfig, epoch: int) -> dic
     rate = learning_rate(config, epoch)
     crops = config.crops, config.jitter, config.lighting
     batches = training_batches(
-        task.data.images,
-        torch.arange(len(task.data.images)),
+        data.images,
+        torch.arange(len(data.images)),
         config.batch_size,
         Augmentation(config.crop_padding, config.flip, config.cutout, *crops),
-        task.data.normalisation,
+        data.normalisation,
         generator("batches", config.seed, epoch),
     )
-    loss, accuracy = trainer.learn(batches, repeat(rate), task.stepped).result()
+    loss, accuracy = trainer.learn(batches, repeat(rate), stepped).result()
     return {
         "epoch": epoch,
         "train_loss": loss,
         "train_accuracy": accuracy,
         "lr": rate,
         "passes": trainer.replay.passes(),
-        "peak_memory_bytes": peak_memory(task.fabric.device),
+        "peak_memory_bytes": peak_memory(trainer.fabric.device),
         "seconds": time.monotonic() - began,
     }
 
