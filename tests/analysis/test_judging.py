@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.analysis.judging import benchmark, draw
+from entrannas.analysis.judging import _plot, benchmark, draw
 from entrannas.analysis.nasbench201 import DATASETS, NASBench201, Table, architectures
 from entrannas.analysis.nasbench301 import NASBench301
 from entrannas.analysis.searches import Ended
@@ -28,7 +28,7 @@ def _ended(method: str, seed: int, *places: int, epochs: int = 3) -> Ended:
 
 def test_plot_has_a_line_a_seed_and_a_colour_a_method(table: Table) -> None:
     ended = [_ended("darts", 0, 200, 400, 600), _ended("random", 0, 1000), _ended("darts", 1, 0, 0, 200)]
-    axes = draw(ended, table).axes[0]
+    axes = draw(_plot(ended, table)).axes[0]
     values = [line.get_ydata().tolist() for line in axes.lines[:3]]  # type: ignore[union-attr]
     assert values == [[1, 2, 3], [5, 5, 5], [0, 0, 1]], "what learns nothing is a level line"
     first, second, third = (line.get_color() for line in axes.lines[:3])
@@ -37,7 +37,7 @@ def test_plot_has_a_line_a_seed_and_a_colour_a_method(table: Table) -> None:
 
 def test_a_line_goes_on_to_what_the_trials_found(table: Table) -> None:
     one = replace(_ended("entrannas", 0, 200, 400, 600), trials=True, genotype=_ended("random", 0, 1000).genotype)
-    axes = draw([one], table).axes[0]
+    axes = draw(_plot([one], table)).axes[0]
     assert axes.lines[0].get_ydata().tolist() == [1, 2, 3, 5]  # type: ignore[union-attr]
 
 

@@ -27,7 +27,7 @@ from entrannas.cli.flags import (
 )
 from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.printing import listeners, print_json, print_test
-from entrannas.runs import Run, load_genotype
+from entrannas.runs import Configuration, Run, load_genotype
 from entrannas.training import Description, TrainConfig
 
 _OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
@@ -99,4 +99,10 @@ def _inherited(genotype: str, data: str | None) -> dict[str, Any]:
     settings = settings_in(run)
     moved = os.path.isabs(settings.data) and not os.path.isdir(settings.data)
     same = data is None or moved or TrainConfig.resolve({"data": data}).data == settings.data
-    return {name: getattr(settings, name) for name in _OF_THE_DATA} if same else {}
+    return _target(settings) | ({name: getattr(settings, name) for name in _OF_THE_DATA} if same else {})
+
+
+def _target(settings: Configuration) -> dict[str, Any]:
+    """What the network is to be by the search, where that says it."""
+    wanted = {name: getattr(settings, f"target_{name}", None) for name in ("cells", "channels")}
+    return {name: value for name, value in wanted.items() if value is not None}

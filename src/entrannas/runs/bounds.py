@@ -5,11 +5,13 @@ of an idea. They are there for slips, as a digit too many or bytes in the place 
 the memory or never end. What fits a machine is another matter, which shows when its memory does not suffice.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction as Ratio
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from entrannas.errors import brief
@@ -35,6 +37,20 @@ class Between:
         return number
 
 
+_SIZES = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+
+
+def _counted(value: Any) -> Any:
+    """Read `600M` as 600,000,000, and what is no such text as it is."""
+    number = str(value).strip().lower()
+    size = _SIZES.get(number[-1:])
+    if not isinstance(value, str) or size is None or not re.fullmatch(r"\d+(\.\d+)?", number[:-1], re.ASCII):
+        return value
+    return round(Ratio(number[:-1]) * size)
+
+
+Count = Annotated[int, BeforeValidator(_counted), Between(1, 10**15)]
+"""A number of many, also written as 100k, 2.5M or 1G."""
 Fraction = Annotated[float, Between(0, 1)]
 Share = Annotated[float, Between(0, 0.99)]
 """A fraction that leaves something."""

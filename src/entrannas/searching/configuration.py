@@ -9,6 +9,7 @@ from pydantic import ValidationInfo, field_validator
 
 from entrannas.architecture import SPACES, SearchSpace, Stem, search_space
 from entrannas.errors import brief
+from entrannas.networks import Size
 from entrannas.runs import (
     DATA,
     LEARNING,
@@ -19,6 +20,7 @@ from entrannas.runs import (
     Cells,
     Channels,
     Configuration,
+    Count,
     Epochs,
     Follows,
     Fraction,
@@ -203,6 +205,16 @@ class SearchConfig(Configuration):
         _method(lambda method, _: 2.0 if method.thresholds else 0.0, lambda method: "2" if method.thresholds else "0"),
     )
     """Connections a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull."""
+    max_parameters: Count | None = setting(NETWORK, None, "COUNT")
+    """The most parameters that the target network of what is derived may have, in no step more: 100k, 2.5M, ..."""
+    max_multiply_adds: Count | None = setting(NETWORK, None, "COUNT")
+    """The most multiply-adds that it may take for one image, likewise."""
+    target_cells: Annotated[int, Between(3, 200)] | None = setting(NETWORK, None)
+    """Cells of the target network whose cost is counted; those of a training by default."""
+    target_channels: Channels | None = setting(NETWORK, None)
+    """Its channels, likewise."""
+    cost_weight: Weight = setting(LEARNING, 1.0, before=1.0)
+    """How much alpha's loss grows with what the expected cost is above a limit, in parts of it."""
     derive: Literal["step", "epoch", "end"] = setting(LEARNING, "step")
     """When the Transit-cells get the architecture of the moment: after every step, after every epoch, or not before the
     end, so that they keep the one that the search began with."""
@@ -334,6 +346,18 @@ def _left(settings: Mapping[str, Any]) -> int:
 
 def _kinds(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return SPACES[settings["space"]].skeleton.cell_kinds(settings["cells"])
+
+
+def target_of(config: SearchConfig, classes: int, in_channels: int) -> Size:
+    """Return how large the network is that a search is for: by default that of a training.
+
+    Args:
+        config: the settings.
+        classes: how many there are.
+        in_channels: those of the images.
+    """
+    cells, channels = target_size(config.data, config.stem)
+    return Size(config.target_cells or cells, config.target_channels or channels, classes, in_channels, config.stem)
 
 
 def method_of(config: SearchConfig) -> Method:

@@ -28,14 +28,15 @@ from entrannas.runtime import (
     seed_of,
     set_lr,
 )
-from entrannas.searching.configuration import SearchConfig, method_of, space_of
+from entrannas.searching.budget import budget_of
+from entrannas.searching.configuration import SearchConfig, method_of, space_of, target_of
 from entrannas.searching.history import History
 from entrannas.searching.places import Place, moving
 from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
-from entrannas.training import TrainConfig, target_size
+from entrannas.training import TrainConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -52,7 +53,7 @@ class SearchResult(Result):
         weights_accuracy: that of the super-net on the images of the weights, over the last epoch; None where no cell
             learns.
         alpha_accuracy: that of the super-net on the images of alpha, over the last epoch in which alpha learned.
-        parameters: those of the target network, at the size that a training gives it by default.
+        parameters: those of the target network, at the size that the search is for.
         multiply_adds: those of the same network, for one image.
     """
 
@@ -142,10 +143,9 @@ def _result(task: Task, config: SearchConfig, genotype: Genotype, seconds: float
 
 
 def _cost(task: Task, config: SearchConfig, genotype: Genotype) -> Cost:
-    """Count what the network costs that a training makes of a genotype by default."""
+    """Count what the network costs that the search is for."""
     channels, height, width = task.data.images.shape
-    size = Size(*target_size(config.data, config.stem), len(task.data.classes), channels, config.stem)
-    return target_cost(genotype, size, (height, width))
+    return target_cost(genotype, target_of(config, len(task.data.classes), channels), (height, width))
 
 
 def settings_of_trials(config: SearchConfig) -> TrainConfig:
@@ -165,7 +165,8 @@ def _hold_trials(
     """Let what alpha has derived and its closest neighbours compete, and return the winner."""
     derived = searcher.derive()
     with torch.no_grad():
-        closest = neighbours(derived, searcher.relax(), searcher.space)[: config.trials]
+        closest = neighbours(derived, searcher.relax(), searcher.space)
+    closest = [one for one in closest if searcher.within is None or searcher.within.holds(one)][: config.trials]
     searcher.replay.exchanging = across
     trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped, across)
     advice = "choose fewer --trial-cells in a new run, or make room and --resume"
@@ -189,10 +190,22 @@ def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
 def build_searcher(
     fabric: "Fabric", config: SearchConfig, data: TrainingData, replay: Replay | None = None
 ) -> Searcher:
-    """Build what a search of that configuration starts from."""
+    """Build what a search of that configuration starts from.
+
+    Raises:
+        InputError: no architecture is within its budget.
+    """
     torch.manual_seed(seed_of("weights", config.seed))
     size = Size(config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem)
-    return Searcher.build(fabric, method_of(config), space_of(config), size, config.seed, config.engines, replay)
+    method, space = method_of(config), space_of(config)
+    space = space.without_none() if method.thresholds else space
+    channels, height, width = data.images.shape
+    one = 1 if method.thresholds else None
+    limits = {"parameters": config.max_parameters, "multiply_adds": config.max_multiply_adds}
+    budget = budget_of(
+        limits, space, target_of(config, len(data.classes), channels), (height, width), method.may_drop, one
+    )
+    return Searcher.build(fabric, method, space, size, config.seed, config.engines, replay, budget, config.cost_weight)
 
 
 def search_epoch(

@@ -72,6 +72,11 @@ class Method:
     note: str = ""
 
     @property
+    def may_drop(self) -> bool:
+        """Whether what is derived may leave an edge out, where a space keeps all of them."""
+        return self.derivation is strongest_or_none
+
+    @property
     def thresholds(self) -> bool:
         """Whether a connection's weight can be exactly zero, by a threshold that is learned."""
         return self.beta == "thresholds"

@@ -113,6 +113,25 @@ def closed(p: Tensor, cell: CellGenotype, done: float, space: SearchSpace) -> Te
     return (1 - done) * p + done * p.new_tensor(kept)
 
 
+def restricted(q: Tensor, cell: CellGenotype, space: SearchSpace) -> Tensor:
+    """`q[i,j,k] [(i,k) in S_j]`, scaled so that what is left of a node sums to what it did; equal shares of nothing.
+
+    Ours. The weights of a method with thresholds, once a budget has closed connections.
+
+    Args:
+        q: the weights of the candidate connections, [edges, K].
+        cell: those that stay, S.
+        space: the one that the cell is of.
+    """
+    nodes = dict(cell.by_node())
+    kept = q.new_tensor([[Connection(i, name) in nodes[j] for name in space.operations] for i, j in space.edges])
+
+    def scaled(left: Tensor, stay: Tensor, total: Tensor) -> Tensor:
+        return left / left.sum() * total if bool(left.sum() > 0) else stay / stay.sum()
+
+    return _rows(scaled(q[edges] * kept[edges], kept[edges], q[edges].sum()) for _, edges in space.incoming())
+
+
 def entropy(p: Tensor, space: SearchSpace) -> Tensor:
     """Return, [nodes], the entropy of each node's incoming weights, scaled to sum to one, in nats: 0 is decided."""
     import torch

@@ -11,8 +11,9 @@ from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, descend, diverged, generator, gradients_by, mean_of
+from entrannas.searching.budget import Budget, Within
 from entrannas.searching.methods import Method
-from entrannas.searching.relaxation import closed, entropy, thresholds
+from entrannas.searching.relaxation import closed, edge_softmax, entropy, restricted, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Searcher:
             shares, [edges] each; empty for a method without either.
         engines: which cells are the Engine-cells of the steps to come; at first all that may be.
         tau: the temperature of the relaxation.
+        within: what keeps what is derived within a budget; None for no budget.
+        cost_weight: how much the expected cost above the budget counts in alpha's loss.
         closing: how near the Engine-cells are to what is derived, from 0 to 1, see `relaxation.closed`.
         initial: the architecture that is derived from the variables as they were drawn.
         target: how many connections a node is to have, on average over a cell: the thresholds are pulled towards
@@ -41,12 +44,19 @@ class Searcher:
         supernet: SuperNet,
         seed: int,
         replay: Replay,
+        budget: Budget | None = None,
+        cost_weight: float = 1.0,
     ) -> None:
         """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
 
         Thresholds have a rate of their own and no weight decay, shares those of alpha. Passes run through `replay`.
+
+        Raises:
+            InputError: no architecture is within the budget.
         """
         self.fabric, self.method, self.replay = fabric, method, replay
+        self.within = Within(budget, method.may_drop, method.thresholds) if budget else None
+        self.cost_weight = cost_weight
         self.space = space = supernet.config.space
         self.supernet = supernet.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         shape = len(space.edges), len(space.operations)
@@ -79,6 +89,8 @@ class Searcher:
         seed: int = 0,
         engines: tuple[int, ...] | None = None,
         replay: Replay | None = None,
+        budget: Budget | None = None,
+        cost_weight: float = 1.0,
     ) -> "Searcher":
         """Build what a search of a space by a method starts from: where method, space and Engine-cells come together.
 
@@ -90,12 +102,14 @@ class Searcher:
             seed: alpha is drawn by it.
             engines: the indices of the Engine-cells; by default the method's choice.
             replay: through which the passes run; by default one of its own.
+            budget: what the target network of what is derived may cost, in that space; by default anything.
+            cost_weight: how much the excess of the expected cost counts in alpha's loss.
         """
         space = space.without_none() if method.thresholds else space
         if engines is None:
             engines = method.engines(space.skeleton.cell_kinds(size.cells))
         config = SuperNetConfig(space, size, engines, method.share_features, method.partial)
-        return cls(fabric, method, SuperNet(config), seed, replay or Replay())
+        return cls(fabric, method, SuperNet(config), seed, replay or Replay(), budget, cost_weight)
 
     def set_rates(self, alpha_lr: float, beta_lr: float) -> None:
         """Set the learning rates of alpha, and of the thresholds, where there are any; 0 at first."""
@@ -105,10 +119,19 @@ class Searcher:
     def relax(self) -> dict[str, Tensor]:
         """Return the weights p of the candidate connections by kind of cell, [edges, K] each; nothing is drawn."""
         beta = dict(self.beta)
-        return {
+        p = {
             kind: self.method.relaxation(alpha, beta.get(kind), self.tau, self.space)
             for kind, alpha in self.alpha.items()
         }
+        if self.within is None or not self.method.thresholds:
+            return p
+        live = self._derived(p)
+        if self.within.holds(live):
+            return p
+        with torch.no_grad():
+            likely = {kind: edge_softmax(alpha, None, self.tau, self.space) for kind, alpha in self.alpha.items()}
+        kept = self.within.closed(p, likely)
+        return {kind: restricted(q, kept.cells[kind], self.space) for kind, q in p.items()}
 
     def drawn(self) -> dict[str, Tensor]:
         """Return the weights p of a single step: those of `relax`, or a draw, from PyTorch's own generator."""
@@ -127,11 +150,19 @@ class Searcher:
     def derive(self) -> Genotype:
         """Derive the architecture from alpha and beta as they are now; every step begins with it.
 
+        Where there is a budget, its target network is within it.
+
         Raises:
             InputError: they have diverged.
         """
+        p = self.relax()
+        found = self._derived(p)
+        return found if self.within is None or self.within.holds(found) else self.within.best(p)
+
+    def _derived(self, p: dict[str, Tensor]) -> Genotype:
+        """Derive, whatever it costs."""
         try:
-            return Genotype(**{kind: self.method.derivation(p, self.space) for kind, p in self.relax().items()})
+            return Genotype(**{kind: self.method.derivation(x, self.space) for kind, x in p.items()})
         except ValueError:
             raise diverged("the connections' weights are") from None
 
@@ -215,6 +246,13 @@ class Searcher:
         return ahead[0]
 
     def _pull(self, genotype: Genotype) -> Tensor | float:
+        """What is added to alpha's loss: the pull on the thresholds, and what is expected to be above the budget."""
+        pull = self._sparsity(genotype)
+        if self.within is not None and self.cost_weight:
+            pull = pull + self.cost_weight * self.within.excess(self.relax(), genotype)
+        return pull
+
+    def _sparsity(self, genotype: Genotype) -> Tensor | float:
         """`- sum_j beta_j * excess`, with `excess = mean_j |S_j| / target - 1`: what drives sparsity beyond the loss.
 
         Ours. In a cell with too many connections the thresholds of the nodes with more than the target rise, in one
