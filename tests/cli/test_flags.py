@@ -39,7 +39,9 @@ def _about(command: str, name: str) -> dict[str, Any]:
     return about
 
 
-@pytest.mark.parametrize(("command", "own"), [("search", OWN), ("train", OWN | {"genotype"})])
+@pytest.mark.parametrize(
+    ("command", "own"), [("search", OWN), ("train", OWN | {"genotype", "max_parameters", "max_multiply_adds"})]
+)
 def test_the_flags_are_the_settings_and_the_run_s_own(command: str, own: set[str]) -> None:
     parameters, fields = _parameters(command), COMMANDS[command].model_fields
     assert parameters.keys() - own == fields.keys() and own < parameters.keys()

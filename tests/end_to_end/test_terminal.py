@@ -38,6 +38,7 @@ def _on_a_terminal(
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as the tests may have been begun by a script
     )
     os.close(terminal)
     content, sent = b"", False

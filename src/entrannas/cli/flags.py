@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from entrannas.errors import InputError, explain
-from entrannas.runs import GROUPS, RUN, Between, Configuration, Run
+from entrannas.runs import GROUPS, RUN, Between, Configuration, Count, Run
 
 if TYPE_CHECKING:
     from entrannas.searching import SearchConfig
@@ -42,6 +42,11 @@ def option(group: str, text: str, *names: str, **options: Any) -> Any:
 def whole(group: str, text: str, low: int, high: int) -> Any:
     """Make a flag that is no setting, of a whole number from `low` to `high`."""
     return option(group, text, metavar=_METAVARS[int], parser=_parser(Annotated[int, Between(low, high)]))
+
+
+def many(group: str, text: str) -> Any:
+    """Make a flag that is no setting, of a number such as 600M."""
+    return option(group, text, metavar="COUNT", parser=_parser(Count))
 
 
 def _parser(kind: Any) -> Callable[[Any], Any]:
@@ -107,7 +112,8 @@ def settings_of(
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
         positional = [parameter for parameter in own if parameter.default is inspect.Parameter.empty]
         flags = [_flag(name, field, (told or {}).get(name)) for name, field in fields.items()]
-        parameters = [*positional, *sorted(flags, key=_group), *(one for one in own if one not in positional)]
+        optional = sorted([*flags, *(one for one in own if one not in positional)], key=_group)
+        parameters = [*positional, *optional]
         parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from entrannas.cli.flags import (
     Out,
     Resume,
     Settings,
+    many,
     resumed,
     settings_in,
     settings_of,
@@ -27,7 +29,7 @@ from entrannas.cli.flags import (
 )
 from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.printing import listeners, print_json, print_test
-from entrannas.runs import Configuration, Run, load_genotype
+from entrannas.runs import NETWORK, Configuration, Run, load_genotype
 from entrannas.training import Description, TrainConfig
 
 _OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
@@ -49,6 +51,10 @@ def train(
     devices: Devices = None,
     log: Log = None,
     dry_run: DryRun = False,
+    max_parameters: Annotated[
+        int | None, many(NETWORK, "Choose the most channels, and cells, that have no more: 100k, 2.5M, ...")
+    ] = None,
+    max_multiply_adds: Annotated[int | None, many(NETWORK, "Likewise, for one image.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train the network of a genotype, and test it once at the end.
@@ -69,6 +75,10 @@ def train(
         stored = _inherited(genotype, given.get("data")) | _of_the_network(given.get("from_run"))
     resolved = TrainConfig.resolve({**stored, **given}, places)
     behind = None if resume else genotype
+    limits = {"parameters": max_parameters, "multiply_adds": max_multiply_adds}
+    if any(limits.values()) and not resume:
+        resolved = entrannas.training.sized(found, resolved, limits)
+        print(f"network         {resolved.cells} cells, {resolved.channels} channels", file=sys.stderr)
     if dry_run:
         foreseen = entrannas.analysis.forecast(resolved, found, behind, listeners())
         print_dry_run(foreseen, f"entrannas train {shlex.quote(genotype)}")
