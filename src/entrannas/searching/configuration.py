@@ -213,7 +213,7 @@ class SearchConfig(Configuration):
     """Cells of the target network whose cost is counted; those of a training by default."""
     target_channels: Channels | None = setting(NETWORK, None)
     """Its channels, likewise."""
-    cost_weight: Weight = setting(LEARNING, 1.0, before=1.0)
+    cost_weight: Weight = setting(LEARNING, 0.1, before=0.1)
     """How much alpha's loss grows with what the expected cost is above a limit, in parts of it."""
     derive: Literal["step", "epoch", "end"] = setting(LEARNING, "step")
     """When the Transit-cells get the architecture of the moment: after every step, after every epoch, or not before the

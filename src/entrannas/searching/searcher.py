@@ -45,7 +45,7 @@ class Searcher:
         seed: int,
         replay: Replay,
         budget: Budget | None = None,
-        cost_weight: float = 1.0,
+        cost_weight: float = 0.1,
     ) -> None:
         """Draw alpha from N(0, 1e-3), as DARTS does, beta at 0, and set up SGD for the weights and Adam for both.
 
@@ -90,7 +90,7 @@ class Searcher:
         engines: tuple[int, ...] | None = None,
         replay: Replay | None = None,
         budget: Budget | None = None,
-        cost_weight: float = 1.0,
+        cost_weight: float = 0.1,
     ) -> "Searcher":
         """Build what a search of a space by a method starts from: where method, space and Engine-cells come together.
 
