@@ -9,8 +9,8 @@ function render(facts) {
   document.title = `${facts.state == "running" ? progressOf(facts) + " · " : ""}${facts.name} · EnTranNAS`;
   return [
     heading(facts), figures(facts, last), evaluation(facts),
-    section("What to do next", make("div", {class: "card"}, facts.next.map(([told, text]) => command(told, text)))),
     film(facts),
+    section("What to do next", make("div", {class: "card"}, facts.next.map(([told, text]) => command(told, text)))),
     section("Losses and accuracies", grid(search ? [
       overEpochs("Loss", epochs, [
         {name: "weights' half", values: column("weights_loss")}, {name: "alpha's half", values: column("alpha_loss")}]),
