@@ -8,12 +8,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from entrannas.architecture import CellGenotype, Frame, Genotype, Placed, frames, not_in, render_cell
+from entrannas.architecture import CellGenotype, Genotype, Placed, not_in, render_cell
 from entrannas.runs import ALPHAS, GENOTYPE, Run
 
 _FRAMES = 200
 _COLUMNS = 100  # epochs that a heat map shows
-_DECIMALS = 4
+_SCALE = 10_000
 
 Row = TypeVar("Row")
 
@@ -34,37 +34,41 @@ def film_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         InputError: an architecture is damaged.
     """
-    derived = [from_text(line["genotype"]) for line in lines if "genotype" in line]
-    shown = frames(derived)
-    if run.sound(GENOTYPE):
-        found = run.genotype()
-        if not shown:
-            shown = [Frame(0, 0, found, {}, {})]
-        elif found != derived[-1]:  # what the trials have found, or what the next epoch has derived so far
-            came, left = not_in(found, derived[-1]), not_in(derived[-1], found)
-            shown.append(Frame(len(derived), len(derived), found, came, left))
+    texts = [line["genotype"] for line in lines if "genotype" in line]
+    found = run.genotype().to_text() if run.sound(GENOTYPE) else None
+    if found and found not in texts[-1:]:  # a training's, what trials have found, or the next epoch has derived so far
+        texts.append(found)
     pictures: dict[str, int] = {}
-    film = [
-        {
-            "first": frame.first,
-            "last": frame.last,
-            "cells": {
-                kind: pictures.setdefault(drawn(cell, kind, frame.came.get(kind, frozenset())), len(pictures))
-                for kind, cell in frame.genotype.cells.items()
-            },
-            "came": {kind: named(frame.genotype.cells[kind], placed) for kind, placed in frame.came.items()},
-            "left": {kind: named(frame.genotype.cells[kind], placed) for kind, placed in frame.left.items()},
-            "text": frame.genotype.to_text(),
-        }
-        for frame in shown[-_FRAMES:]
-    ]
-    return {"film": film, "pictures": list(pictures)}
+    film: list[dict[str, Any]] = []
+    before = texts[0] if texts else ""
+    for epoch, text in enumerate(texts):
+        if film and text == before:
+            film[-1]["last"] = epoch
+            continue
+        svgs, came, left = _frame(before, text)
+        cells = {kind: pictures.setdefault(svg, len(pictures)) for kind, svg in svgs.items()}
+        film.append({"first": epoch, "last": epoch, "cells": cells, "came": came, "left": left, "text": text})
+        before = text
+    return {"film": film[-_FRAMES:], "pictures": list(pictures)}
+
+
+@functools.lru_cache(maxsize=1024)
+def _frame(before: str, text: str) -> tuple[dict[str, str], dict[str, list[str]], dict[str, list[str]]]:
+    """Draw what was derived after something else; name what came, which is drawn with thick lines, and what left."""
+    old, new = from_text(before), from_text(text)
+    came, left = not_in(new, old), not_in(old, new)
+    svgs = {kind: drawn(cell, kind, came[kind]) for kind, cell in new.cells.items()}
+
+    def words(some: dict[str, Placed]) -> dict[str, list[str]]:
+        return {kind: named(new.cells[kind], placed) for kind, placed in some.items()}
+
+    return svgs, words(came), words(left)
 
 
 def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Return `alphas`: by kind of cell alpha and p, a row for an epoch, a number for an operation of an edge.
 
-    Beside these stands which of them were `derived`, by their places in the row.
+    Numbers are ten thousandths. Beside these stands which of them were `derived`, by their places in the row.
 
     Raises:
         InputError: the arrays are damaged.
@@ -77,19 +81,13 @@ def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     nodes = 1 + max(j for _, j in edges)
     if len(edges) != nodes * (nodes - 1) // 2 - edges[0][1] * (edges[0][1] - 1) // 2:
         raise ValueError("its edges are not those of a cell")
-    genotypes = {line["epoch"]: from_text(line["genotype"]) for line in lines if "genotype" in line}
-    rows = thinned([row for row, epoch in enumerate(arrays["epoch"].tolist()) if epoch in genotypes], _COLUMNS)
+    texts = {line["epoch"]: line["genotype"] for line in lines if "genotype" in line}
+    rows = thinned([row for row, epoch in enumerate(arrays["epoch"].tolist()) if epoch in texts], _COLUMNS)
     epochs = arrays["epoch"][rows].tolist()
-    place = {
-        (i, j, operation): edge * len(operations) + k
-        for edge, (i, j) in enumerate(edges)
-        for k, operation in enumerate(operations)
-    }
     kinds = {}
     for kind in (name.removeprefix("p.") for name in arrays if name.startswith("p.")):
-        placed = [genotypes[epoch].cells[kind].placed() for epoch in epochs]
         kinds[kind] = {
-            "derived": [sorted(place[one.input, node, one.operation] for node, one in some) for some in placed],
+            "derived": [_places(texts[epoch], kind, tuple(operations)) for epoch in epochs],
             **{name: _rows(arrays[f"{name}.{kind}"][rows]) for name in ("alpha", "p")},
         }
     names = node_names(edges[0][1], nodes)
@@ -97,8 +95,21 @@ def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     return {"alphas": {"epochs": epochs, "operations": operations, "edges": of_edges, "kinds": kinds}}
 
 
-def _rows(values: Any) -> list[list[float]]:
-    return [[round(value, _DECIMALS) for value in row] for row in values.flatten(1).tolist()]
+def _rows(values: Any) -> list[list[int]]:
+    """Return whole numbers of ten thousandths, a row an epoch."""
+    rows: list[list[int]] = (_SCALE * values.flatten(1)).round().long().tolist()
+    return rows
+
+
+@functools.lru_cache(maxsize=4096)
+def _places(text: str, kind: str, operations: tuple[str, ...]) -> list[int]:
+    """Return the places in a row, [edges * K], of what an architecture keeps; edges are ordered by j, then i."""
+    cell = from_text(text).cells[kind]
+    first = cell.inputs * (cell.inputs - 1) // 2
+    return sorted(
+        (node * (node - 1) // 2 - first + one.input) * len(operations) + operations.index(one.operation)
+        for node, one in cell.placed()
+    )
 
 
 def node_names(inputs: int, nodes: int) -> list[str]:

@@ -28,7 +28,7 @@ def page_of(view: View, facts: dict[str, Any]) -> bytes:
         view: what is shown.
         facts: what the script of that view is to know; in the page it is packed, since drawings repeat themselves.
     """
-    packed = gzip.compress(json.dumps(facts, separators=(",", ":")).encode(), 6, mtime=0)
+    packed = gzip.compress(json.dumps(facts, separators=(",", ":")).encode(), 3, mtime=0)
     title = _TITLES.get(view) or f"{facts['name']}: {facts['kind']}"
     head, tail = _around(view)
     name = html.escape(title.encode(errors="replace").decode()).encode()

@@ -169,7 +169,7 @@ function alphas(facts) {
   }}, options));
   const fill = () => {
     const kind = names.includes(chosen.kind) ? chosen.kind : names[0], what = chosen.what ?? "p";
-    const rows = kinds[kind][what], flat = rows.flat(), derived = kinds[kind].derived.map(places => new Set(places));
+    const rows = kinds[kind][what].map(row => row.map(value => value / 1e4)), flat = rows.flat(), derived = kinds[kind].derived.map(places => new Set(places));
     const scale = {type: "linear", scheme: "viridis", domain: what == "p" ? [0, Math.max(...flat)] : d3.extent(flat)};
     const marked = epochs.filter((_, index) => index % Math.ceil(epochs.length / 5) == 0);
     const heat = ([from, to], edge) => {
