@@ -1,9 +1,9 @@
-from .analysis import Consistency, consistency
+from .analysis import Consistency, Latency, consistency, latency
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
 from .loggers import log_to
-from .networks import Cost, Network, build_network, cost
+from .networks import Cost, LatencyTable, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype
 from .searching import SearchConfig, SearchResult, search
 from .training import Evaluation, Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
@@ -19,6 +19,8 @@ __all__ = [
     "Features",
     "Genotype",
     "InputError",
+    "Latency",
+    "LatencyTable",
     "Listener",
     "Network",
     "SearchConfig",
@@ -31,6 +33,7 @@ __all__ = [
     "cost",
     "evaluate",
     "export",
+    "latency",
     "load",
     "load_genotype",
     "log_to",

@@ -3,6 +3,7 @@ from .judging import Judge, benchmark
 from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
+from .timing import Latency, latency
 
 __all__ = [
     "DATASETS",
@@ -10,9 +11,11 @@ __all__ = [
     "Budget301",
     "Consistency",
     "Judge",
+    "Latency",
     "NASBench201",
     "NASBench301",
     "benchmark",
     "consistency",
+    "latency",
     "rank",
 ]

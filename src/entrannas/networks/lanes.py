@@ -19,7 +19,7 @@ from entrannas.networks.pieces import CLASSIFIERS, CONCATENATION, ENTRANCE, RESI
 from entrannas.networks.size import Size
 from entrannas.networks.stack import build_head, build_stem
 
-LANES = 4
+LANES = 2
 """So many lie side by side, each with weights of its own."""
 
 _COLOURS = 3
