@@ -10,6 +10,7 @@ the same lanes, is timed beside everything, some milliseconds each, round after 
 to the pace at which the reference ran when the table was begun, at its best. The result is the median of the rounds.
 """
 
+import os
 import platform
 import statistics
 import time
@@ -68,13 +69,13 @@ def conditions(runtime: Runtime, device: Literal["cpu", "cuda"], batch: int, thr
 
 
 def _processor() -> str:
-    """Return the name of the processor, and the instructions by which PyTorch computes."""
+    """Return the name of the processor, its cores, and the instructions by which PyTorch computes."""
     name = platform.processor() or platform.machine()
     about = Path("/proc/cpuinfo")
     if about.exists():
         lines = about.read_text(errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"[:200]
+    return f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"[:200]
 
 
 @contextmanager
