@@ -112,6 +112,22 @@ def test_rest_and_connections_are_the_whole(genotype: Genotype, size: Size, imag
     assert not table.missing(piece for _, piece, _ in stack.network(genotype))
 
 
+def test_onnx_runtime_computes_a_pooling_of_a_node_once() -> None:
+    text = "|avg_pool_3x3~0|+|avg_pool_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+    genotype = Genotype.from_text(text)
+    stack = Stack.of(genotype, SIZE, IMAGE)
+    plain = fake(stack)
+    onnx = replace(plain, conditions=CONDITIONS.model_copy(update={"runtime": "onnx"}))
+    saved = [
+        plain.timings[stack.connection(place, 0, "avg_pool_3x3")].median
+        - plain.timings[Piece("sum", (place.channels,), place.channels, place.output)].median
+        for place in stack.places
+    ]
+    total = sum(plain.by_part(genotype, stack).values())
+    assert sum(onnx.by_part(genotype, stack).values()) == total - sum(saved)
+    assert onnx.of_stack(stack, OPERATIONS).total(genotype) == total, "a connection at a time"
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_a_stack_over_a_space_is_that_of_its_genotypes(space: str) -> None:
     text = "|skip_connect~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"

@@ -6,7 +6,7 @@ brings such sums to what whole networks took.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as with_other
 from functools import cached_property
@@ -179,7 +179,11 @@ class StackLatency:
         return self.connections[kind][operation][node >= self.inputs]
 
     def total(self, genotype: Genotype) -> int:
-        """Return what the network of a genotype takes."""
+        """Return what the network of a genotype takes, a connection at a time.
+
+        ONNX Runtime computes a pooling of a node once, to however many nodes it goes: `LatencyTable.by_part` knows
+        that, this sum, which then is the larger, does not.
+        """
         return self.rest + sum(
             self.connection(kind, one.input, one.operation)
             for kind, cell in genotype.cells.items()
@@ -293,17 +297,21 @@ class LatencyTable:
         Raises:
             InputError: a piece was not measured.
         """
-        return self._by_part(stack.network(genotype), self.correction(stack))
+        return self._by_part(self._network(genotype, stack), self.correction(stack))
 
     def correction(self, stack: Stack) -> Correction:
         """Return what corrects sums: by whole networks of this stack, or else by all that were measured."""
         correcting = [one for one in self.wholes if one.corrects]
         ratios = []
         for one in [one for one in correcting if one.stack == stack] or correcting:
-            counted = list(one.stack.network(one.architecture))
+            counted = list(self._network(one.architecture, one.stack))
             if not self.missing(piece for _, piece, _ in counted):
                 ratios.append(one.median / sum(self._by_part(counted, Correction()).values()))
         return Correction(median(ratios), len(ratios)) if ratios else Correction()
+
+    def _network(self, genotype: Genotype, stack: Stack) -> Iterator[Counted]:
+        """Yield what is computed: ONNX Runtime merges what is the same."""
+        return stack.network(genotype, once=self.conditions.runtime == "onnx")
 
     def _by_part(self, counted: Iterable[Counted], correction: Correction) -> dict[Part, int]:
         parts = dict.fromkeys(PARTS, 0)

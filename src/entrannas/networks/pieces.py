@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from entrannas.architecture import CellGenotype, Genotype, SearchSpace, Skeleton, Stem
+from entrannas.architecture import CellGenotype, Connection, Genotype, SearchSpace, Skeleton, Stem
 from entrannas.networks.counting import Map, Place, places
 from entrannas.networks.size import Size
 
@@ -29,6 +29,10 @@ SUM = "sum"
 CONCATENATION = "concatenation"
 CLASSIFIERS = {False: "classifier", True: "norm_classifier"}
 """By whether a batch norm and a ReLU stand before the pooling."""
+
+
+POOLINGS = "max_pool_3x3", "avg_pool_3x3"
+"""Operations without weights: of one node they give the same, wherever it goes."""
 
 
 @dataclass(frozen=True)
@@ -136,20 +140,29 @@ class Stack:
             return Piece(operation, (place.channels,), place.channels, place.size, stride)
         return Piece(operation, (place.channels,), place.channels, place.output)
 
-    def cell(self, place: Place, genotype: CellGenotype) -> Iterator[Counted]:
-        """Yield the connections of a cell that stands at a place, and apart from them the sums at its nodes."""
-        at_node = _sum(place.channels, place.output)
+    def cell(self, place: Place, genotype: CellGenotype, once: bool = False) -> Iterator[Counted]:
+        """Yield the connections of a cell that stands at a place, and apart from them the sums at its nodes.
+
+        Args:
+            place: where.
+            genotype: of the cell.
+            once: whether a pooling of a node is computed once, to however many nodes it goes.
+        """
+        at_node, computed = _sum(place.channels, place.output), set[Connection]()
         for _, node in genotype.by_node():
             for one in node:
+                yield "combination", at_node, 1
+                if once and one in computed and one.operation in POOLINGS:
+                    continue
+                computed.add(one)
                 yield "connections", self.connection(place, one.input, one.operation), 1
                 yield "connections", at_node, -1
-                yield "combination", at_node, 1
 
-    def network(self, genotype: Genotype) -> Iterator[Counted]:
-        """Yield all that the network of a genotype of this stack is composed of."""
+    def network(self, genotype: Genotype, once: bool = False) -> Iterator[Counted]:
+        """Yield all that the network of a genotype of this stack is composed of; `once` as in `cell`."""
         yield from self.frame()
         for place in self.places:
-            yield from self.cell(place, genotype.cells[place.kind])
+            yield from self.cell(place, genotype.cells[place.kind], once)
 
     def pieces(self, operations: tuple[str, ...]) -> list[Piece]:
         """Return all pieces of which networks of this stack with these operations are composed, each once."""
