@@ -15,12 +15,12 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "analysis": ["Consistency", "Forecast", "consistency", "forecast"],
+        "analysis": ["Consistency", "Forecast", "Latency", "consistency", "forecast", "latency"],
         "architecture": ["CellGenotype", "Connection", "Genotype"],
         "deploy": ["Exported", "export"],
         "errors": ["InputError"],
         "loggers": ["log_to"],
-        "networks": ["Cost", "Network", "build_network", "cost"],
+        "networks": ["Cost", "LatencyTable", "Network", "build_network", "cost"],
         "runs": ["Configuration", "Listener", "load_genotype", "progress"],
         "searching": ["SearchConfig", "SearchResult", "search"],
         "training": [

@@ -1,9 +1,9 @@
-from .analysis import Consistency, Forecast, consistency, forecast
+from .analysis import Consistency, Forecast, Latency, consistency, forecast, latency
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
 from .loggers import log_to
-from .networks import Cost, Network, build_network, cost
+from .networks import Cost, LatencyTable, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype, progress
 from .searching import SearchConfig, SearchResult, search
 from .training import Evaluation, Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
@@ -20,6 +20,8 @@ __all__ = [
     "Forecast",
     "Genotype",
     "InputError",
+    "Latency",
+    "LatencyTable",
     "Listener",
     "Network",
     "SearchConfig",
@@ -33,6 +35,7 @@ __all__ = [
     "evaluate",
     "export",
     "forecast",
+    "latency",
     "load",
     "load_genotype",
     "log_to",

@@ -18,6 +18,7 @@ COMMANDS = [
     "serve",
     "consistency",
     "show",
+    "latency",
     "bench nasbench201",
     "bench nasbench301",
     "bench rank",

@@ -1,6 +1,7 @@
 from .forecasting import Forecast, Phase, forecast
 from .gap import Consistency, consistency
 from .judging import Judge, benchmark
+from .measuring import Latency, latency
 from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
@@ -13,6 +14,7 @@ __all__ = [
     "Consistency",
     "Forecast",
     "Judge",
+    "Latency",
     "NASBench201",
     "NASBench301",
     "Phase",
@@ -20,5 +22,6 @@ __all__ = [
     "benchmark",
     "consistency",
     "forecast",
+    "latency",
     "rank",
 ]

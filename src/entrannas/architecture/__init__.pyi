@@ -1,10 +1,11 @@
 from .drawing import render_cell, render_genotype, save_pictures, save_plot
 from .film import Frame, frames, not_in, save_film
 from .genotype import PUBLISHED, CellGenotype, Connection, Genotype, Placed, load_genotype
-from .skeletons import Skeleton, Stem, cell_channels
+from .skeletons import NASBENCH201, Skeleton, Stem, cell_channels
 from .spaces import NONE, SPACES, SearchSpace, search_space
 
 __all__ = [
+    "NASBENCH201",
     "NONE",
     "PUBLISHED",
     "SPACES",

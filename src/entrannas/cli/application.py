@@ -47,6 +47,10 @@ COMMANDS = {
         "showing",
         "Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network.",
     ),
+    "latency": _Command(
+        "timing",
+        "Tell how long the network of a genotype takes for inference: added up from a table, and measured as a whole.",
+    ),
     "watch": _Command(
         "watching",
         "Show runs in a browser while they go on: a list, a page for each, and several beside one another.",

@@ -2,30 +2,24 @@
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from entrannas.architecture import PUBLISHED, Frame, Genotype, Stem, frames, save_film, save_pictures
-from entrannas.cli.flags import Json, Settings, option, settings_in, settings_of, whole
+from entrannas.architecture import PUBLISHED, Frame, Genotype, frames, save_film, save_pictures
+from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_cells, print_cost
+from entrannas.cli.sizes import SETTINGS, sized
 from entrannas.errors import InputError
-from entrannas.networks import Size, target_cost
-from entrannas.runs import NETWORK, RUN, Run, load_genotype
+from entrannas.networks import target_cost
+from entrannas.runs import NETWORK, RUN, Run
 from entrannas.searching import SearchEpoch
-from entrannas.training import Description, TrainConfig, target_size
-
-_TOLD = {
-    "cells": "20; imagenet 14; a RUN's own",
-    "channels": "36; imagenet 48; a RUN's own",
-    "stem": "cifar; a RUN's own",
-    "image_size": "32; imagenet 224; a RUN's own",
-}
+from entrannas.training import TrainConfig
 
 
-@settings_of(TrainConfig, _TOLD, _TOLD)
+@settings_of(TrainConfig, SETTINGS, SETTINGS)
 def show(
     settings: Settings,
     genotype: Annotated[
@@ -44,13 +38,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a genotype: its cells as pictures, its connections, parameters and multiply-adds of its network."""
-    found = load_genotype(genotype)
-    size, (height, width) = _size(Run.find(genotype), settings.get("stem"))
-    given = {name: settings[name] for name in ("cells", "channels") if name in settings}
-    size = replace(size, num_classes=classes or size.num_classes, **given)
-    if "image_size" in settings:
-        height = width = settings["image_size"]
-    costs = target_cost(found, size, (height, width))
+    found, size, image = sized(genotype, settings, classes)
+    costs = target_cost(found, size, image)
     print_cells(found)
     print_cost(costs.parameters, costs.multiply_adds)
     name = Path(genotype).stem if genotype in PUBLISHED or os.path.exists(genotype) else "genotype"
@@ -74,17 +63,3 @@ def _frames(path: str) -> list[Frame]:
     if not lines:
         raise InputError(f"{path} has no film: none of its epochs has ended")
     return frames([Genotype.from_text(line.genotype) for line in lines])
-
-
-def _size(run: Run | None, stem: Stem | None) -> tuple[Size, tuple[int, int]]:
-    """Return how large a network is of which nothing more is said, and the height and width of its images."""
-    if run is None:
-        stem = stem or "cifar"
-        side, outputs = (224, 1000) if stem == "imagenet" else (32, 10)
-        return Size(*target_size("", stem), outputs, 3, stem), (side, side)
-    if run.command == "train":
-        trained = Description.of(run)
-        return replace(trained.size, stem=stem or trained.stem), trained.shape[1:]
-    settings, data = settings_in(run), run.data()
-    stem = stem or settings.stem
-    return Size(*target_size(settings.data, stem), len(data.classes), data.shape[0], stem), data.shape[1:]

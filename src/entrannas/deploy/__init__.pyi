@@ -1,5 +1,6 @@
 from .exporting import Exported, export
 from .formats import Format, ResultsFormat, Takes
+from .onnx_file import passes_by_onnx
 from .predicting import Classified, Unreadable, classify_files
 from .results import open_results
 from .service import application
@@ -16,5 +17,6 @@ __all__ = [
     "classify_files",
     "export",
     "open_results",
+    "passes_by_onnx",
     "serve_network",
 ]

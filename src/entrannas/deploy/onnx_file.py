@@ -1,17 +1,18 @@
 """A traced network as one ONNX file, and what ONNX Runtime computes by it."""
 
+import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from entrannas.deploy.checking import Computed
 from entrannas.deploy.formats import Takes
-from entrannas.deploy.program import as_taken, quiet
+from entrannas.deploy.program import as_taken, quiet, traced
 from entrannas.errors import needs
 
 if TYPE_CHECKING:
@@ -63,14 +64,51 @@ def computed_by_onnx(path: Path, takes: Takes, threads: int = 0) -> Computed:
         takes: what it takes.
         threads: how many compute; 0 for as many as there are cores.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = _session(path, threads)
 
     def compute(images: Tensor) -> Tensor:
         (logits,) = session.run(["logits"], {"image": as_taken(images, takes).numpy()})
         return torch.from_numpy(logits)
 
     return compute
+
+
+def passes_by_onnx(network: nn.Module, image: Tensor, threads: int) -> Callable[[], object]:
+    """Return what lets ONNX Runtime compute a network of an `image`, as it computes an exported run.
+
+    Args:
+        network: in evaluation mode; it is not changed.
+        image: float32 [batch, channels, height, width], on the CPU.
+        threads: how many compute; 0 for as many as there are cores.
+
+    Raises:
+        InputError: a package is missing.
+    """
+    check_installed()
+    plain = _OfImage(copy.deepcopy(network)).eval().requires_grad_(False)
+    plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    content = to_onnx(traced(plain, image.new_zeros(2, *image.shape[1:])), {})
+    session, given = _session(content, threads), {"image": image.contiguous().numpy()}
+    return lambda: session.run(["logits"], given)
+
+
+class _OfImage(nn.Module):
+    """Has the name that a program's input is given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return what the network does."""
+        logits: Tensor = self.network(image)
+        return logits
+
+
+def _session(file: Path | bytes, threads: int) -> Any:
+    """Load a file, or its content, into ONNX Runtime, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

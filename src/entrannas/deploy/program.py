@@ -43,7 +43,11 @@ def trace(trained: TrainedNetwork, takes: Takes = "float") -> ExportedProgram:
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if takes == "uint8":
         network = OfBytes(network).eval()
-    example = as_taken(torch.zeros(2, *trained.description.shape, dtype=torch.uint8), takes)
+    return traced(network, as_taken(torch.zeros(2, *trained.description.shape, dtype=torch.uint8), takes))
+
+
+def traced(network: nn.Module, example: Tensor) -> ExportedProgram:
+    """Trace what takes `image`, by two of them, for any number."""
     with torch.no_grad(), quiet():
         program = torch.export.export(network, (example,), dynamic_shapes={"image": {0: Dim("batch")}})
     for node in program.graph.nodes:

@@ -138,6 +138,9 @@ class Place:
         size: the map of its input nodes.
         inputs: how many they are.
         entrance: what bringing the outputs of the cells before to these channels and this map costs.
+        before: the channels of these outputs, those of the nearer one last; none where they are taken as they are.
+        largest: the largest of their maps: that of the farther one, where the nearer one is a reduction cell's.
+        halved: whether that map is halved here.
     """
 
     kind: str
@@ -145,6 +148,9 @@ class Place:
     size: Map
     inputs: int
     entrance: Cost
+    before: tuple[int, ...]
+    largest: Map
+    halved: bool
 
     @property
     def output(self) -> Map:
@@ -176,16 +182,20 @@ def places(skeleton: Skeleton, concatenated: Mapping[str, int], size: Size, imag
     small = size.stem == "cifar"
     before = (skeleton.stem_width * size.channels if small else size.channels,) * 2
     here = image if small else halved(halved(halved(image)))
+    farther, reduced = here if small else halved(halved(image)), not small
     for kind, channels in stack:
-        entrance = NOTHING
         if "reduction" in skeleton.kinds:
             entrance = _convolution(before[0], channels, 1, here) + _convolution(before[1], channels, 1, here)
+            place = Place(kind, channels, here, skeleton.inputs, entrance, before, farther, reduced)
         elif before[1] != channels:
-            here = halved(here)
+            largest, here = here, halved(here)
             entrance = _convolution(before[1], channels, 3, here) + _convolution(channels, channels, 3, here)
             entrance += _weights(before[1] * channels, here)
-        place = Place(kind, channels, here, skeleton.inputs, entrance)
+            place = Place(kind, channels, here, skeleton.inputs, entrance, before[1:], largest, True)
+        else:
+            place = Place(kind, channels, here, skeleton.inputs, NOTHING, (), here, False)
         yield place
+        farther, reduced = here, kind == "reduction"
         before, here = (before[1], concatenated[kind] * channels), place.output
 
 

@@ -1,0 +1,45 @@
+"""How large a network is of which a command is told no more than its genotype, or its run."""
+
+from dataclasses import replace
+
+from entrannas.architecture import Genotype, Stem
+from entrannas.cli.flags import Settings, settings_in
+from entrannas.networks import Size
+from entrannas.runs import Run, load_genotype
+from entrannas.training import Description, target_size
+
+SETTINGS = {
+    "cells": "20; imagenet 14; a RUN's own",
+    "channels": "36; imagenet 48; a RUN's own",
+    "stem": "cifar; a RUN's own",
+    "image_size": "32; imagenet 224; a RUN's own",
+}
+"""The settings by which it is told, and their defaults."""
+
+
+def sized(genotype: str, settings: Settings, classes: int | None) -> tuple[Genotype, Size, tuple[int, int]]:
+    """Return a genotype, how large its network is, and the height and width of its images.
+
+    Raises:
+        InputError: nothing of that name, or its run is damaged.
+    """
+    found = load_genotype(genotype)
+    size, image = _size(Run.find(genotype), settings.get("stem"))
+    given = {name: settings[name] for name in ("cells", "channels") if name in settings}
+    side = settings.get("image_size")
+    size = replace(size, num_classes=classes or size.num_classes, **given)
+    return found, size, image if side is None else (side, side)
+
+
+def _size(run: Run | None, stem: Stem | None) -> tuple[Size, tuple[int, int]]:
+    """Return how large a network is of which nothing more is said, and the height and width of its images."""
+    if run is None:
+        stem = stem or "cifar"
+        side, outputs = (224, 1000) if stem == "imagenet" else (32, 10)
+        return Size(*target_size("", stem), outputs, 3, stem), (side, side)
+    if run.command == "train":
+        trained = Description.of(run)
+        return replace(trained.size, stem=stem or trained.stem), trained.shape[1:]
+    settings, data = settings_in(run), run.data()
+    stem = stem or settings.stem
+    return Size(*target_size(settings.data, stem), len(data.classes), data.shape[0], stem), data.shape[1:]
