@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from entrannas.architecture import NONE, SPACES, Genotype, SearchSpace, load_genotype
 from entrannas.errors import InputError
 from entrannas.networks import Size, prices_of, target_cost
-from entrannas.searching.budget import Budget, Choices, Within, budget_of, closed_to_fit
+from entrannas.searching.budget import Budget
 from entrannas.searching.derivation import nonzero, strongest, strongest_or_none
+from entrannas.searching.knapsack import Choices
 from entrannas.searching.relaxation import edge_softmax, restricted, thresholded_node_softmax
+from entrannas.searching.within import Within, budget_of, closed_to_fit
 
 MEASURES = ("parameters", "multiply_adds")
 LARGE = 10**15

@@ -15,7 +15,16 @@ from entrannas.errors import InputError
 from entrannas.networks import SuperNet
 from entrannas.runs import CHECKPOINT, Run, take_up
 from entrannas.runtime import Device, each_in_turn, here, start, sum_of
-from entrannas.searching import METHODS, SearchConfig, SearchEpoch, Searcher, build_searcher, closing, temperature
+from entrannas.searching import (
+    METHODS,
+    SearchConfig,
+    SearchEpoch,
+    Searcher,
+    build_searcher,
+    closing,
+    latencies_of,
+    temperature,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -66,7 +75,7 @@ class Searched:
         gone = os.path.isabs(config.data) and not os.path.isdir(config.data)
         own = wanted if gone else replace(config.data_settings(), skip_damaged=wanted.skip_damaged)
         data = each_in_turn(lambda: load_training_data(own, fabric.device, run.seen(), run.data()))
-        searcher = build_searcher(fabric, config, data)
+        searcher = build_searcher(fabric, config, data, table=latencies_of(config, run))
         take_up(searcher, run.load_checkpoint()[1], run.path / CHECKPOINT)
         searcher.tau, searcher.closing = temperature(config, config.epochs - 1), closing(config, config.epochs - 1)
         return cls(fabric, config, data, searcher)

@@ -33,6 +33,7 @@ from entrannas.searching import (
     build_searcher,
     closing,
     evenly,
+    latencies_of,
     neighbours,
     rounds,
     search_epoch,
@@ -230,7 +231,7 @@ class _Look:
 def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     """Measure steps of a search, with the Engine-cells at places spread over the stack."""
     data, device = look.data, look.fabric.device
-    searcher = build_searcher(look.fabric, config, data)
+    searcher = build_searcher(look.fabric, config, data, table=latencies_of(config))
     split = shares(data.images.labels, config)
     steps = max(1, len(split[0]) // config.batch_size)
     places = evenly(searcher.supernet.kinds, config.engines, config.move_every)

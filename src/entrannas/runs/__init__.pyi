@@ -51,7 +51,7 @@ from .events import (
 )
 from .genotypes import load_genotype
 from .records import About, Epoch, Record, digest_of, file_digest, parse
-from .run import ALPHAS, CHECKPOINT, CONFIG, GENOTYPE, METRICS, RESULT, TRIALS, Run
+from .run import ALPHAS, CHECKPOINT, CONFIG, GENOTYPE, LATENCIES, METRICS, RESULT, TRIALS, Run
 from .task import Result, Task, seen_by
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "DATA",
     "GENOTYPE",
     "GROUPS",
+    "LATENCIES",
     "LEARNING",
     "LOCK",
     "METRICS",

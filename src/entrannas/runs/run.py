@@ -6,6 +6,7 @@
     images.safetensors      which images are learned from, and which are held out
     genotype.json           rewritten at every epoch of a search
     alphas.safetensors      the architecture variables at every epoch of a search
+    latencies.json          the table by which the latency of what a search derives is limited
     trials.json             the trials of a search that have ended, rewritten at every one
     checkpoint.safetensors  everything that the next epoch needs, rewritten at every epoch
     loggers.json            the ids of what loggers have logged, if there are any
@@ -45,6 +46,7 @@ METRICS = "metrics.jsonl"
 GENOTYPE = "genotype.json"
 ALPHAS = "alphas.safetensors"
 TRIALS = "trials.json"
+LATENCIES = "latencies.json"
 RESULT = "result.json"
 IMAGES = "images.safetensors"
 CHECKPOINT = "checkpoint.safetensors"

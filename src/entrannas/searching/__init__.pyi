@@ -1,5 +1,5 @@
 from .configuration import SearchConfig
-from .loop import SearchResult, build_searcher, search, search_epoch, settings_of_trials, shares
+from .loop import SearchResult, build_searcher, latencies_of, search, search_epoch, settings_of_trials, shares
 from .methods import METHODS
 from .places import Place, evenly, in_turn
 from .records import SearchEpoch
@@ -20,6 +20,7 @@ __all__ = [
     "closing",
     "evenly",
     "in_turn",
+    "latencies_of",
     "neighbours",
     "rounds",
     "search",

@@ -209,6 +209,10 @@ class SearchConfig(Configuration):
     """The most parameters that the target network of what is derived may have, in no step more: 100k, 2.5M, ..."""
     max_multiply_adds: Count | None = setting(NETWORK, None, "COUNT")
     """The most multiply-adds that it may take for one image, likewise."""
+    max_latency_ms: Annotated[float, Between(0.001, 1e6)] | None = setting(NETWORK, None)
+    """The most milliseconds that it may take for inference, by --latency-table, likewise."""
+    latency_table: str | None = setting(NETWORK, None, "FILE")
+    """A table of latencies, which `entrannas latency --table` makes on the machine that is meant."""
     target_cells: Annotated[int, Between(3, 200)] | None = setting(NETWORK, None)
     """Cells of the target network whose cost is counted; those of a training by default."""
     target_channels: Channels | None = setting(NETWORK, None)

@@ -14,9 +14,9 @@ from torch import Tensor
 from entrannas.architecture import Connection, Genotype, render_genotype, save_pictures
 from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, training_batches
 from entrannas.errors import InputError
-from entrannas.networks import Cost, Size, normalise_across, target_cost
+from entrannas.networks import Cost, LatencyTable, Size, normalise_across, target_cost
 from entrannas.report import Page
-from entrannas.runs import Configuration, Listener, Result, Task
+from entrannas.runs import LATENCIES, Configuration, Listener, Result, Run, Task
 from entrannas.runtime import (
     Replay,
     Tally,
@@ -28,7 +28,7 @@ from entrannas.runtime import (
     seed_of,
     set_lr,
 )
-from entrannas.searching.budget import budget_of
+from entrannas.searching.budget import LATENCY
 from entrannas.searching.configuration import SearchConfig, method_of, space_of, target_of
 from entrannas.searching.history import History
 from entrannas.searching.places import Place, moving
@@ -36,6 +36,7 @@ from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
+from entrannas.searching.within import budget_of
 from entrannas.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -98,10 +99,11 @@ def search(
     with Task("search", "search", config, out, resume, [Page(), *listeners]) as task:
         trials = settings_of_trials(config)
         across = config.trials > 0 and task.normalises_across(trials.batch_size)
-        searcher = build_searcher(task.fabric, config, task.data, task.replay(task.across))
+        table = latencies_of(config, task.run if resume else None)
+        searcher = build_searcher(task.fabric, config, task.data, task.replay(task.across), table)
         if task.across:
             normalise_across(searcher.supernet)
-        task.begin(searcher)
+        task.begin(searcher, {LATENCIES: table.to_json().encode()} if table else {})
         history = History(task.run, task.first_epoch)
         before = sum(line.seconds for line in task.run.metrics(SearchEpoch))
         before += sum(trial.seconds for trial in held_trials(task.run))
@@ -117,7 +119,7 @@ def search(
             history.add(epoch, searcher)
             if task.run.writes and (epoch + 1) % config.picture_every == 0:
                 save_pictures(genotype, task.run.path / "pictures", f"epoch-{epoch + 1:03}-")
-            costs = asdict(_cost(task, config, genotype))
+            costs = asdict(_cost(task, config, genotype)) | searcher.latency(genotype)
             task.end_epoch(epoch, {**metrics, **costs, "genotype": genotype.to_text()})
 
         searcher.tau = temperature(config, config.epochs - 1)
@@ -187,8 +189,29 @@ def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
     return order[:own], order[own : own + alphas]
 
 
+def latencies_of(config: SearchConfig, run: Run | None = None) -> LatencyTable | None:
+    """Load the table by which latencies are limited: the one that a run has kept, or else that of the settings.
+
+    Raises:
+        InputError: it cannot be used, or is missing.
+    """
+    if config.max_latency_ms is None:
+        return None
+    kept = run.sound(LATENCIES) if run else None
+    if kept is None and config.latency_table is None:
+        raise InputError("--max-latency-ms goes by a table: give one by --latency-table, which entrannas latency makes")
+    try:
+        return LatencyTable.load(kept or str(config.latency_table))
+    except FileNotFoundError:
+        raise InputError(f"no table of latencies {config.latency_table}: entrannas latency --table makes it") from None
+
+
 def build_searcher(
-    fabric: "Fabric", config: SearchConfig, data: TrainingData, replay: Replay | None = None
+    fabric: "Fabric",
+    config: SearchConfig,
+    data: TrainingData,
+    replay: Replay | None = None,
+    table: LatencyTable | None = None,
 ) -> Searcher:
     """Build what a search of that configuration starts from.
 
@@ -202,6 +225,8 @@ def build_searcher(
     channels, height, width = data.images.shape
     one = 1 if method.thresholds else None
     limits = {"parameters": config.max_parameters, "multiply_adds": config.max_multiply_adds}
+    if config.max_latency_ms is not None:
+        limits[LATENCY] = int(1e6 * config.max_latency_ms)
     budget = budget_of(
         limits, space, target_of(config, len(data.classes), channels), (height, width), method.may_drop, one
     )

@@ -11,10 +11,11 @@ from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, descend, diverged, generator, gradients_by, mean_of
-from entrannas.searching.budget import Budget, Within
+from entrannas.searching.budget import LATENCY, Budget
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import closed, edge_softmax, entropy, restricted, thresholds
 from entrannas.searching.unrolled import unrolled_gradients
+from entrannas.searching.within import Within
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -296,6 +297,13 @@ class Searcher:
         if self.method.thresholds:
             named["thresholds"] = {kind: thresholds(beta) for kind, beta in self.beta.items()}
         return {f"{name}.{kind}": x for name, by_kind in named.items() for kind, x in by_kind.items()}
+
+    def latency(self, genotype: Genotype) -> dict[str, float]:
+        """Return `latency_ms`, what a network is to take by the table of the budget; nothing where it has none."""
+        budget = self.within.budget if self.within else None
+        if budget is None or LATENCY not in budget.measures:
+            return {}
+        return {"latency_ms": int(budget.cost(genotype)[budget.measures.index(LATENCY)]) / 1e6}
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on, by name."""

@@ -27,6 +27,7 @@ function render(facts) {
       overEpochs("Parameters of the target network", epochs, [{name: "parameters", values: column("parameters")}], {form: short}),
       overEpochs("Multiply-adds of the target network", epochs,
         [{name: "multiply-adds", values: column("multiply_adds")}], {form: short}),
+      overEpochs("Latency of the target network by the table, ms", epochs, [{name: "latency", values: column("latency_ms")}]),
       byNode("Entropy of the connections' weights, in nats", lines, "entropy"),
       byNode("Thresholds", lines, "thresholds"),
       facts.settings.method?.includes("dst") || (last.thresholds && Object.keys(last.thresholds).length)
