@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from entrannas.architecture import Genotype
+from entrannas.architecture import SPACES, Genotype, load_genotype
 from entrannas.errors import InputError
-from entrannas.networks import Size, target_cost
+from entrannas.networks import Size, Stack, target_cost
 from entrannas.runs.events import Event, Stepped
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.loop import search
 from entrannas.searching.searcher import Searcher
 
 from ..end_to_end.conftest import Entrannas, entrannas
+from ..networks.test_latencies import fake
 from ..report.conftest import SMALL, small_search
 
 __all__ = ["entrannas"]
@@ -65,6 +66,43 @@ def test_a_resumed_search_derives_the_same(tmp_path: Path) -> None:
     small_search(parted, resume=True, **settings)
     for name in ("genotype.json", "alphas.safetensors", "checkpoint.safetensors"):
         assert (parted / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("method", ["entrannas", "entrannas-dst"])
+def test_a_limit_of_latency_goes_by_a_table_of_which_the_run_keeps_a_copy(method: str, tmp_path: Path) -> None:
+    stack = Stack.over(SPACES["darts"], Size(6, 12, 10, 1, "cifar"), (8, 8))
+    table, path = fake(stack), tmp_path / "table.json"
+    table.save(path)
+    latency = table.of_stack(stack, SPACES["darts"].operations)
+    free = latency.total(load_genotype("darts-v2"))
+    limit = (free + latency.rest) / 2e6
+    settings = TARGET | {"max_latency_ms": limit, "latency_table": str(path), "epochs": 3, "method": method}
+    run = small_search(tmp_path / "run", stop_after=1, **settings)
+    path.unlink()
+    small_search(run, resume=True, **settings)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 3
+    for line in lines:
+        found = latency.total(Genotype.from_text(line["genotype"]))
+        assert line["latency_ms"] == pytest.approx(found / 1e6) and found <= 1e6 * limit
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "goes by a table: give one by --latency-table"),
+        ({"latency_table": "nowhere.json"}, "no table of latencies nowhere.json: entrannas latency --table makes it"),
+        ({"latency_table": "table.json"}, "the table of latencies lacks .*: measure it, or choose another table"),
+    ],
+)
+def test_a_limit_of_latency_without_a_table_for_it_is_one_line(
+    settings: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fake(Stack.over(SPACES["darts"], Size(6, 16, 10, 1, "cifar"), (8, 8))).save("table.json")
+    with pytest.raises(InputError, match=told):
+        search(SearchConfig.resolve(SMALL | TARGET | settings | {"max_latency_ms": 1.0}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_cannot_be_met_is_told_before_a_run_is_begun(tmp_path: Path) -> None:
