@@ -227,9 +227,8 @@ def build_searcher(
     limits = {"parameters": config.max_parameters, "multiply_adds": config.max_multiply_adds}
     if config.max_latency_ms is not None:
         limits[LATENCY] = int(1e6 * config.max_latency_ms)
-    budget = budget_of(
-        limits, space, target_of(config, len(data.classes), channels), (height, width), method.may_drop, one
-    )
+    target = target_of(config, len(data.classes), channels)
+    budget = budget_of(limits, space, target, (height, width), method.may_drop, one, table)
     return Searcher.build(fabric, method, space, size, config.seed, config.engines, replay, budget, config.cost_weight)
 
 
