@@ -74,7 +74,7 @@ def test_a_limit_of_latency_goes_by_a_table_of_which_the_run_keeps_a_copy(method
     table, path = fake(stack), tmp_path / "table.json"
     table.save(path)
     latency = table.of_stack(stack, SPACES["darts"].operations)
-    limit = 0.9 * latency.total(load_genotype("darts-v2")) / 1e6
+    limit = latency.total(load_genotype("darts-v2")) / 1e6
     settings = TARGET | {"max_latency_ms": limit, "latency_table": str(path), "epochs": 3, "method": method}
     run = small_search(tmp_path / "run", stop_after=1, **settings)
     path.unlink()
