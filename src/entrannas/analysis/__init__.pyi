@@ -5,6 +5,7 @@ from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
 from .shortening import Shorter
+from .timing import Steps, timed
 
 __all__ = [
     "DATASETS",
@@ -17,8 +18,10 @@ __all__ = [
     "NASBench301",
     "Phase",
     "Shorter",
+    "Steps",
     "benchmark",
     "consistency",
     "forecast",
     "rank",
+    "timed",
 ]
