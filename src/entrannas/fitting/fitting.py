@@ -356,7 +356,8 @@ class _Watch:
         part, change = _MOMENTS[moment]
         if self.done < part * stage.epochs:
             return None
-        each = (self.ended[-1] - self.ended[0]) / (len(self.ended) - 1)
+        late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
+        each = (late[-1] - late[0]) / (len(late) - 1)
         steps = max(1, self.facts.images // stage.batch_size)
         left = self.diary.left - RESERVE / 2 * self.diary.kept.seconds - stage.ending
         again = left - self.facts.read_seconds - _AGAIN

@@ -36,6 +36,7 @@ EXPORT = 6.0, 1.0  # seconds, and more for each cell
 BYTES = 200  # of memory for each number in the maps of a cell, about, as measured
 BASE = 700_000_000  # bytes that a process has without them
 
+_INSTANT = 1e-9  # seconds, which anything takes
 _SMALL = 48  # pixels: images of no longer side keep it
 _LARGE = 96  # pixels, from which on the stem for large images is meant
 _BATCHES = (1000, 32), (10_000, 64)  # images, below which a batch has so many
@@ -212,7 +213,9 @@ def planned(facts: Facts, seconds: float, cell: Genotype, search: bool = True) -
         raise TooLittleTime(seconds, (least + reading) / (1 - RESERVE))
     wanted = max(FEWEST_STEPS, min(TRAIN_EPOCHS * steps, TRAIN_STEPS))
     part = (1 - SEARCH) * usable if search else usable  # without a search too, or its time would shrink the network
-    rung = _highest(rungs, lambda rung: takes(rung, wanted) <= part) or rungs[0]
+    rung = _highest(rungs, lambda rung: takes(rung, wanted) <= part)
+    if rung is None:  # as many steps as there is time for
+        return Plan(seconds, reading, None, training(rungs[0], usable))
     found = _search(facts, rungs[: rungs.index(rung) + 1], SEARCH * usable, cell) if search else None
     return Plan(seconds, reading, found, training(rung, usable - (found.seconds if found else 0.0)))
 
@@ -242,7 +245,8 @@ def ladder(shape: tuple[int, int, int]) -> list[Rung]:
         for cells, channels in ((8, 24), (14, 24), (14, 36), (20, 36)):
             yield min(64, side), "cifar", cells, channels
 
-    return [Rung(size if size < side else None, stem, cells, channels) for size, stem, cells, channels in rungs()]
+    found = (Rung(size if size < side else None, stem, *network) for size, stem, *network in rungs())
+    return list(dict.fromkeys(found))
 
 
 def step_seconds(facts: Facts, rung: Rung, batch_size: int, cell: Genotype) -> float:
@@ -267,7 +271,7 @@ def _search(facts: Facts, rungs: list[Rung], seconds: float, cell: Genotype) -> 
     batch_size = _batch_size(images)
 
     def step(rung: Rung) -> float:
-        return facts.search_factor * step_seconds(facts, rung, batch_size, cell)
+        return _INSTANT + facts.search_factor * step_seconds(facts, rung, batch_size, cell)
 
     def takes(rung: Rung) -> float:
         steps = max(1, min(images // batch_size, SEARCH_STEPS // SEARCH_EPOCHS))

@@ -41,10 +41,10 @@ def checked(seconds: float) -> float:
 
 def told(seconds: float) -> str:
     """Write a time in at most two units."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
+    if seconds >= 3600:
+        hours, minutes = divmod(round(seconds / 60), 60)
         return f"{hours} h {minutes:02} min" if minutes else f"{hours} h"
+    minutes, rest = divmod(round(seconds), 60)
     if minutes:
         return f"{minutes} min {rest:02} s" if rest else f"{minutes} min"
     return f"{rest} s"
