@@ -23,8 +23,9 @@ def test_a_fit_of_digits(entrannas: Entrannas, refused: Callable[..., str], tmp_
     assert kept["used"] == pytest.approx(result["seconds"], abs=1) and kept["plan"] == result["plan"]
     assert entrannas("evaluate", "fit/train", "--json").json["test_accuracy"] == result["test_accuracy"]
     assert "fit holds another fit" in refused("fit", "digits", "--time", "50s", "--out", "fit")
-    told = refused("fit", "digits", "--time", "1s", "--out", "other")
-    assert "1 s are too little time: the images and this machine need" in told and not (tmp_path / "other").exists()
+    told = entrannas("fit", "digits", "--time", "1s", "--out", "other", code=2).err.splitlines()[-1]
+    assert told.startswith("entrannas: 1 s are too little time: the images and this machine need ")
+    assert not (tmp_path / "other").exists()
     assert "is no time" in refused("fit", "digits", "--time", "soon")
     assert "give the time that there is, such as --time 2h" in refused("fit", "digits")
 

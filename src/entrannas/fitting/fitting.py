@@ -53,6 +53,7 @@ _LOOK = 0.005  # of the time, for which each of three networks is measured,
 _LOOKS = 0.2, 3.0  # but at least and at most so many seconds
 _MOMENTS = (0.05, 0.02), (0.3, 0.04), (0.6, 0.04), (0.85, 0.04)
 """After which part of a training's epochs it is looked at the time, and from which part of them on they are changed."""
+_WATCHED = 0.03  # of the time, for which epochs are watched at least before they are judged by
 _AGAIN = 2.0  # seconds to take a training up again, beside those of reading its images
 _SLOWER = 0.3, 5.0  # within which the search tells how slow the machine is
 _DEEP = 14  # cells of a network which is regularised as the protocol has it
@@ -354,7 +355,7 @@ class _Watch:
         if moment >= len(_MOMENTS) or len(self.ended) < 2:
             return None
         part, change = _MOMENTS[moment]
-        if self.done < part * stage.epochs:
+        if self.done < part * stage.epochs or self.ended[-1] - self.ended[0] < _WATCHED * self.diary.kept.seconds:
             return None
         late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
         each = (late[-1] - late[0]) / (len(late) - 1)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _READ = 32  # images
 _BATCH = 32  # of the steps that are measured
 _STEPS = 4
+_ROUNDS = 2
 _WIDER = 3  # times as many channels has the second network
 _RATE = 1e-3
 
@@ -51,8 +52,14 @@ def look(config: Configuration, cell: Genotype, seconds: float) -> Facts:
         steps = _Steps.drawn(fabric, narrow, shape, classes)
         for measure in (steps.training, steps.search):  # what is new takes longer
             measure(narrow, cell, 0.0)
-        few, many = (steps.training(rung, cell, seconds) for rung in (narrow, wide))
-        search = steps.search(narrow, cell, seconds)
+        rounds = [
+            (
+                *(steps.training(rung, cell, seconds / _ROUNDS) for rung in (narrow, wide)),
+                steps.search(narrow, cell, seconds / _ROUNDS),
+            )
+            for _ in range(_ROUNDS)
+        ]
+    few, many, search = map(min, zip(*rounds, strict=True))  # the least disturbed by others: how busy they are varies
     # A step is the cells' own time, however few channels they have, and what is multiplied. Where noise has it that the
     # wide network takes no longer, all is taken to be the cells' own.
     less, more = (_BATCH * multiply_adds(facts, rung, cell) for rung in (narrow, wide))

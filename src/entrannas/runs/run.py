@@ -50,9 +50,10 @@ IMAGES = "images.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
 RATES = "weights_lr", "weights_lr_end", "alpha_lr", "beta_lr", "lr"
-CHANGEABLE = {"search": RATES, "train": (*RATES, "epochs")}
-"""The settings that may be others when a run is taken up again, by its command: alpha's schedule hangs on the epochs of
-a search, that of a training on its rate alone."""
+"""The settings that may be others when a run is taken up again."""
+
+EPOCHS = "epochs"
+"""One that may be so of a training, whose rate alone hangs on it; in a search much more does."""
 
 _MOST = 2**26  # bytes
 _PART = re.compile(r"\..*\.part")  # what `write_whole` leaves when it is killed
@@ -168,7 +169,8 @@ class Run:
         there, here = (one.model_dump(mode="json") for one in (self.config(type(config)), config))
         differ = [name for name in here if there[name] != here[name] and name != "data"]
         for name in differ:
-            if name not in CHANGEABLE[self.command] or (self.path / RESULT).exists():
+            may_differ = name in RATES or (name == EPOCHS and self.command == "train")
+            if not may_differ or (self.path / RESULT).exists():
                 raise InputError(
                     f"{self.path} was started with {name} {json.dumps(there[name])}, "
                     f"not {json.dumps(here[name])}: resume it as it was, or start anew with another --out"
