@@ -36,7 +36,7 @@ FACTS = Facts(
     room=None,
 )
 TIME = 20.0
-MOMENTS = fitting._MOMENTS
+WATCHED = fitting._WATCHED
 Fit = Callable[..., FitResult]
 
 
@@ -46,7 +46,7 @@ def planned_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
     monkeypatch.chdir(tmp_path)
     class_folders(tmp_path / "photos", {"cat": 30, "dog": 30}, size=(8, 8))
     monkeypatch.setattr(fitting, "look", lambda *arguments: FACTS)
-    monkeypatch.setattr(fitting, "_MOMENTS", ())
+    monkeypatch.setattr(fitting, "_WATCHED", 1.0)
     monkeypatch.setattr(fitting, "_SLOWER", (1.0, 1.0))
     monkeypatch.setattr(planning, "EXPORT", (0.5, 0.0))
     for name in ("SEARCH_STEPS", "SEARCH_EPOCHS", "TRAIN_EPOCHS", "FEWEST_STEPS", "LEAST_STEPS"):
@@ -160,7 +160,7 @@ def test_where_there_is_no_time_for_a_search_a_published_cell_is_trained(
 
 def test_epochs_go_by_what_its_own_take(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The clock stands still but for a minute an epoch, which is more than was planned, later for less."""
-    monkeypatch.setattr(fitting, "_MOMENTS", MOMENTS)
+    monkeypatch.setattr(fitting, "_WATCHED", WATCHED)
     monkeypatch.setattr(planning, "SEARCH_STEPS", 10_000)
     monkeypatch.setattr(planning, "TRAINED_LONG", (40, 40))
     monkeypatch.setattr(fitting, "TRAINED_LONG", (40, 40))

@@ -51,9 +51,9 @@ from entrannas.training import TrainConfig, TrainResult, train
 _DATA: str = Configuration.model_fields["data"].default
 _LOOK = 0.005  # of the time, for which each of three networks is measured,
 _LOOKS = 0.2, 3.0  # but at least and at most so many seconds
-_MOMENTS = (0.05, 0.02), (0.3, 0.04), (0.6, 0.04), (0.85, 0.04)
-"""After which part of a training's epochs it is looked at the time, and from which part of them on they are changed."""
-_WATCHED = 0.03  # of the time, for which epochs are watched at least before they are judged by
+_WATCHED = 0.03  # of the time, for which the pace of a training is watched before anything is judged by it
+_LATE, _EARLY = 0.02, 0.04  # of the time, by which it would end too late, or too early, before its epochs are changed
+_LONGER = 0.6  # of its epochs, from which on they are never more: its rate would rise again
 _AGAIN = 2.0  # seconds to take a training up again, beside those of reading its images
 _SLOWER = 0.3, 5.0  # within which the search tells how slow the machine is
 _DEEP = 14  # cells of a network which is regularised as the protocol has it
@@ -326,10 +326,10 @@ class _Otherwise(Exception):
 
 
 class _Watch:
-    """Looks at the time at some moments of a training, and ends it where it is to go on with other epochs.
+    """Looks at the clock at each epoch of a training, and ends it where it is to go on with other epochs.
 
     They are written into the plan, and into the run's `changes`, before they come into force. The learning rate of an
-    epoch hangs on their number, so that it leaps a little there; at the first moment it has hardly begun to fall.
+    epoch hangs on their number, so that it leaps a little there; at the first look it has hardly begun to fall.
     """
 
     def __init__(self, diary: Diary, facts: Facts, stage: TrainStage) -> None:
@@ -350,23 +350,21 @@ class _Watch:
                 raise self.otherwise
 
     def _decided(self) -> _Otherwise | None:
-        revision, stage = self.diary.kept.revision, self.stage
-        moment = max(0, revision - 1)
-        if moment >= len(_MOMENTS) or len(self.ended) < 2:
-            return None
-        part, change = _MOMENTS[moment]
-        if self.done < part * stage.epochs or self.ended[-1] - self.ended[0] < _WATCHED * self.diary.kept.seconds:
+        """Return the epochs that there is time for by the pace of the last ones, if they are others by enough."""
+        stage, within = self.stage, self.diary.kept.seconds
+        if len(self.ended) < 2 or self.ended[-1] - self.ended[0] < _WATCHED * within:
             return None
         late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
         each = (late[-1] - late[0]) / (len(late) - 1)
         steps = max(1, self.facts.images // stage.batch_size)
-        left = self.diary.left - RESERVE / 2 * self.diary.kept.seconds - stage.ending
-        again = left - self.facts.read_seconds - _AGAIN
-        epochs = epochs_within(again, each, self.done, longest(TRAINED_LONG, steps))
-        if abs(epochs - stage.epochs) <= change * stage.epochs:
-            self.diary.note(revision=max(1, revision) + 1)
-            return None
-        return _Otherwise(replace(stage, epochs=epochs, seconds=epochs * each), max(1, revision) + 1)
+        left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
+        epochs = epochs_within(left, each, self.done, longest(TRAINED_LONG, steps))
+        fewer, more = (stage.epochs - epochs) * each, (epochs - stage.epochs) * each
+        if fewer > _LATE * within or (more > _EARLY * within and self.done < _LONGER * stage.epochs):
+            return _Otherwise(
+                replace(stage, epochs=epochs, seconds=epochs * each), max(1, self.diary.kept.revision) + 1
+            )
+        return None
 
 
 def told_plan(seconds: float, facts: Facts, plan: Plan) -> Iterator[str]:
