@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "architecture": ["CellGenotype", "Connection", "Genotype"],
         "deploy": ["Exported", "export"],
         "errors": ["InputError"],
+        "fitting": ["FitResult", "fit"],
         "loggers": ["log_to"],
         "networks": ["Cost", "LatencyTable", "Network", "build_network", "cost"],
         "runs": ["Configuration", "Listener", "load_genotype", "progress"],

@@ -2,6 +2,7 @@ from .analysis import Consistency, Forecast, Latency, consistency, forecast, lat
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
+from .fitting import FitResult, fit
 from .loggers import log_to
 from .networks import Cost, LatencyTable, Network, build_network, cost
 from .runs import Configuration, Listener, load_genotype, progress
@@ -17,6 +18,7 @@ __all__ = [
     "Evaluation",
     "Exported",
     "Features",
+    "FitResult",
     "Forecast",
     "Genotype",
     "InputError",
@@ -34,6 +36,7 @@ __all__ = [
     "cost",
     "evaluate",
     "export",
+    "fit",
     "forecast",
     "latency",
     "load",

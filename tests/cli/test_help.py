@@ -10,6 +10,7 @@ from entrannas.cli.application import command, run
 from entrannas.runs.configuration import GROUPS
 
 COMMANDS = [
+    "fit",
     "search",
     "train",
     "evaluate",
@@ -100,6 +101,7 @@ def test_the_help_of_all_tells_of_each_command_what_its_own_begins_with(
     ("arguments", "absent"),
     [
         ("--help", {"pydantic", "yaml", "numpy", "PIL", "torch", "matplotlib"}),
+        ("fit --help", {"numpy", "torch", "matplotlib"}),
         ("search --help", {"numpy", "torch", "matplotlib"}),
         ("train --help", {"numpy", "torch", "matplotlib"}),
         ("evaluate --help", {"numpy", "torch", "matplotlib"}),

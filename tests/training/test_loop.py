@@ -3,12 +3,14 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from entrannas.architecture.genotype import load_genotype
+from entrannas.errors import InputError
 from entrannas.networks.costs import Cost, cost
 from entrannas.networks.network import build_network
-from entrannas.runs.events import EpochEnded, Event
+from entrannas.runs.events import EpochEnded, Event, Message, Stepped
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.evaluation import evaluate
 from entrannas.training.loop import learning_rate, train
@@ -74,3 +76,39 @@ def test_a_training_on_resized_crops_goes_on_as_if_it_had_never_stopped(
     trained = load(tmp_path / "whole")
     assert trained.description.pixels.crop == 7 / 8
     assert whole.test_accuracy == trained_accuracy(tmp_path / "whole")
+
+
+def test_a_training_goes_on_with_other_epochs_and_its_weights_can_be_had_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = {"subset": 60, "cells": 3, "channels": 2, "batch_size": 20, "seed": 3}
+    longer, shorter = (TrainConfig.resolve(small | {"epochs": epochs}) for epochs in (5, 4))
+    genotype, heard = load_genotype("darts-v2"), list[Event]()
+
+    def stop(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, Stepped) and sum(isinstance(one, EpochEnded) for one in heard) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(genotype, longer, "run", listeners=[stop])
+    told: list[Event] = []
+    unfinished = load("run", "cpu", [told.append])
+    assert told == [Message("run has not ended: these are the weights after 2 of 5 epochs")]
+    saved = load_file(tmp_path / "run" / "checkpoint.safetensors")
+    for name, tensor in unfinished.network.state_dict().items():
+        assert torch.equal(tensor.cpu(), saved[f"network.{name}"])
+    assert evaluate("run", listeners=[told.append]).test_accuracy >= 0 and told[:1] * 2 == told[:2]
+
+    told.clear()
+    train(genotype, shorter, "run", resume=True, listeners=[told.append])
+    assert Message("epochs 4 from epoch 3 on, not 5") in told
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    rates = [learning_rate(longer, epoch) for epoch in range(2)] + [learning_rate(shorter, epoch) for epoch in (2, 3)]
+    assert [line["lr"] for line in lines] == rates
+    told.clear()
+    load("run", "cpu", [told.append])
+    assert told == []
+    with pytest.raises(InputError, match="was started with epochs 4, not 5"):
+        train(genotype, longer, "run", resume=True)

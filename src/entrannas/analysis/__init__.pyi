@@ -6,6 +6,7 @@ from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
 from .shortening import Shorter
+from .timing import Steps, timed
 
 __all__ = [
     "DATASETS",
@@ -19,9 +20,11 @@ __all__ = [
     "NASBench301",
     "Phase",
     "Shorter",
+    "Steps",
     "benchmark",
     "consistency",
     "forecast",
     "latency",
     "rank",
+    "timed",
 ]

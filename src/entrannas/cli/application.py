@@ -30,6 +30,9 @@ class _Command:
 
 
 COMMANDS = {
+    "fit": _Command(
+        "fitting", "Go from images to a network in use within a time: search, train, test, export to ONNX."
+    ),
     "search": _Command("searching", "Search an architecture: leaves a run directory with a genotype in it."),
     "train": _Command("training", "Train the network of a genotype, and test it once at the end."),
     "evaluate": _Command(

@@ -1,20 +1,16 @@
 """`--dry-run` of a search and of a training: the settings as a file for `--config`, and a forecast in its comments."""
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entrannas.errors import InputError
-from entrannas.runs import GROUPS, Configuration, Run
+from entrannas.runs import Run, in_a_comment, settings_file
 from entrannas.runtime import launched
 
 if TYPE_CHECKING:
     from entrannas.analysis import Forecast
 
-_PLAIN = re.compile(r"[A-Za-z][\w./-]*", re.ASCII)
-_NOTHING = "null", "Null", "NULL"  # as YAML has it
 _UNITS = (3600, "h"), (60, "min")
 
 
@@ -36,32 +32,11 @@ def check_dry_run(out: Path | None, resume: bool, devices: int | None, as_json: 
 
 def print_dry_run(forecast: "Forecast", command: str) -> None:
     """Print the settings and the forecast; `command` is what takes them, up to `--config`."""
-    print(f"# Nothing has been written. With this in a file, `{_in_a_comment(command)} --config FILE` begins the run.")
+    print(f"# Nothing has been written. With this in a file, `{in_a_comment(command)} --config FILE` begins the run.")
     print("#")
     for name, told in _told(forecast):
-        print(f"# {name:<14}{_in_a_comment(told)}")
-    for group, lines in _settings(forecast.config):
-        print(f"\n# {group}")
-        print(*lines, sep="\n")
-
-
-def _in_a_comment(text: str) -> str:
-    """Keep a text in its line, and to what YAML takes: names of files and classes may hold anything."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-
-
-def _settings(config: Configuration) -> Iterator[tuple[str, list[str]]]:
-    """Yield the groups with their settings, each as a line that `--config` reads as the same value."""
-    values, fields = config.model_dump(mode="json"), type(config).model_fields
-    for group in GROUPS:
-        of_group = [name for name in fields if fields[name].json_schema_extra["group"] == group]  # type: ignore[index]
-        yield group, [f"{name}: {_written(values[name])}" for name in of_group]
-
-
-def _written(value: Any) -> str:
-    """Write a value as YAML, in the part of it that JSON is, but for words that need no quotes."""
-    bare = isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _NOTHING
-    return value if bare else json.dumps(value)
+        print(f"# {name:<14}{in_a_comment(told)}")
+    print(settings_file(forecast.config), end="")
 
 
 def _told(forecast: "Forecast") -> Iterator[tuple[str, str]]:

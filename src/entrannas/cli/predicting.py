@@ -46,8 +46,8 @@ def predict(
     )
     if not images:
         raise InputError(f"there is no image to classify{': ' if left_out else ''}{', '.join(left_out)}")
-    trained = entrannas.training.load(run, **settings)
     listening = listeners()
+    trained = entrannas.training.load(run, **settings, listeners=listening)
     say = Events(listening).tell
     for told in left_out:
         say(f"left out: {told}")

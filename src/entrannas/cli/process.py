@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NAMES = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 _ENDING = {getattr(signal, name): told for name, told in _NAMES.items() if hasattr(signal, name)}
-_RESUMABLE = "search", "train", "bench"
+_RESUMABLE = "search", "train", "fit", "bench"
 
 LAUNCHED_HERE = "entrannas"
 """What the environment calls the processes that `--devices` has started."""

@@ -8,7 +8,7 @@ import typer
 import entrannas.deploy
 import entrannas.training
 from entrannas.cli.flags import Settings, option, settings_of, whole
-from entrannas.cli.process import let_go
+from entrannas.cli.printing import listeners
 from entrannas.runs import RUN, Configuration
 
 
@@ -27,8 +27,7 @@ def serve(
 
     POST /predict takes images in the field image of a form; /openapi.json describes it all.
     """
-    trained = entrannas.training.load(run, **settings)
-    let_go()
+    trained = entrannas.training.load(run, **settings, listeners=listeners())
 
     def tell(address: str) -> None:
         print(f"serving {run} at {address} (Ctrl-C ends it)", flush=True)

@@ -1,11 +1,11 @@
 from .augmentation import Augmentation
 from .folders import count, find_images, plain_text
-from .images import Images, decode_files, reason
+from .images import Images, decode_files, reason, survey
 from .odd import class_sizes, oddities
 from .pixels import Pixels, open_image, to_pixels
 from .seen import Seen
 from .settings import CropKind, DataSettings
-from .sources import balanced_order
+from .sources import Source, balanced_order, open_source
 from .summary import DataSummary, Normalisation, PixelRules, Shape
 from .training_data import (
     Batch,
@@ -30,6 +30,7 @@ __all__ = [
     "Pixels",
     "Seen",
     "Shape",
+    "Source",
     "TrainingData",
     "balanced_order",
     "class_sizes",
@@ -41,10 +42,12 @@ __all__ = [
     "load_training_data",
     "oddities",
     "open_image",
+    "open_source",
     "ordered_batches",
     "plain_batches",
     "plain_text",
     "reason",
+    "survey",
     "to_pixels",
     "training_batches",
 ]

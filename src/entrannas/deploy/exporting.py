@@ -101,13 +101,14 @@ def export(
         listeners: are told of what happens, see `runs.events`.
 
     Raises:
-        InputError: no finished training there, what is wanted does not go together, the data cannot be used, what was
-            exported does not compute what the network does, or the place is taken. What was there before is kept.
+        InputError: no training there of which an epoch has ended, what is wanted does not go together, the data cannot
+            be used, what was exported does not compute what the network does, or the place is taken. What was there
+            before is kept.
     """
     _check_options(to, int8, takes, push_to)
     opened, say = Run.open(Path(run), "train"), Events(listeners).tell
     path = _place(opened.path, out, to)
-    trained = load(opened.path, "cpu")
+    trained = load(opened.path, "cpu", listeners)
     wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     origin = wanted, opened.data(), opened.seen(), trained.device
     images = _test_images(origin, say, int8, check) if int8 or check else None

@@ -53,6 +53,7 @@ from .genotypes import load_genotype
 from .records import About, Epoch, Record, digest_of, file_digest, parse
 from .run import ALPHAS, CHECKPOINT, CONFIG, GENOTYPE, LATENCIES, METRICS, RESULT, TRIALS, Run
 from .task import Result, Task, seen_by
+from .written import in_a_comment, settings_file
 
 __all__ = [
     "ALPHAS",
@@ -103,6 +104,7 @@ __all__ = [
     "Weights",
     "digest_of",
     "file_digest",
+    "in_a_comment",
     "in_use",
     "load_genotype",
     "load_module_state",
@@ -115,6 +117,7 @@ __all__ = [
     "progress",
     "seen_by",
     "setting",
+    "settings_file",
     "shown",
     "take_up",
     "tensors_file",

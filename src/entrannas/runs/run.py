@@ -54,6 +54,9 @@ CHECKPOINT = "checkpoint.safetensors"
 RATES = "weights_lr", "weights_lr_end", "alpha_lr", "beta_lr", "lr"
 """The settings that may be others when a run is taken up again."""
 
+EPOCHS = "epochs"
+"""One that may be so of a training, whose rate alone hangs on it; in a search much more does."""
+
 _MOST = 2**26  # bytes
 _PART = re.compile(r"\..*\.part")  # what `write_whole` leaves when it is killed
 
@@ -158,7 +161,7 @@ class Run:
         return self.about().command
 
     def check_settings(self, config: Configuration) -> dict[str, tuple[float | None, float | None]]:
-        """Compare settings with the run's, and return the learning rates that differ: the run's, and the new one.
+        """Compare settings with the run's, and return those that may differ, and do: the run's, and the new one.
 
         The data may be elsewhere now: that its images are the same is known by their digests.
 
@@ -168,7 +171,8 @@ class Run:
         there, here = (one.model_dump(mode="json") for one in (self.config(type(config)), config))
         differ = [name for name in here if there[name] != here[name] and name != "data"]
         for name in differ:
-            if name not in RATES or (self.path / RESULT).exists():
+            may_differ = name in RATES or (name == EPOCHS and self.command == "train")
+            if not may_differ or (self.path / RESULT).exists():
                 raise InputError(
                     f"{self.path} was started with {name} {json.dumps(there[name])}, "
                     f"not {json.dumps(here[name])}: resume it as it was, or start anew with another --out"
@@ -197,10 +201,10 @@ class Run:
         """Take the run up again before an epoch; metrics of later ones are forgotten.
 
         Returns:
-            The learning rates that are others from now on.
+            The settings that are others from now on.
 
         Raises:
-            InputError: the data have changed, or other settings than learning rates.
+            InputError: the data have changed, or settings that may not.
         """
         before = self.about()
         for name in DataSummary.model_fields:
@@ -208,8 +212,8 @@ class Run:
                 raise InputError(
                     f"the data have changed since {self.path} was started ({name}): start anew with another --out"
                 )
-        rates = self.check_settings(config)
-        changes = tuple(Change(epoch=epoch, setting=name, before=a, after=b) for name, (a, b) in rates.items())
+        others = self.check_settings(config)
+        changes = tuple(Change(epoch=epoch, setting=name, before=a, after=b) for name, (a, b) in others.items())
         # A change that was noted, but had not come into force when the run was killed, is noted no longer.
         there = self.config(type(config))
         kept = tuple(one for one in before.changes if one.epoch < epoch or getattr(there, one.setting) == one.after)

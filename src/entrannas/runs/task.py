@@ -216,7 +216,8 @@ class Task:
         self.events.say(RunBegan(self.run, self.config, self.first_epoch))
         self.events.tell(f"{self.name} in {self.run.path}")
         for change in changes:
-            self.events.tell(f"{change.setting} {change.after} from epoch {change.epoch + 1} on, not {change.before}")
+            after, before = (value if value is None else f"{value:g}" for value in (change.after, change.before))
+            self.events.tell(f"{change.setting} {after} from epoch {change.epoch + 1} on, not {before}")
         if c.missing(self.fabric.device):
             self.events.tell(c.MISSING)
         for note in (*self.data.notes, None if self.resumed else self.config.preset_note()):

@@ -1,4 +1,4 @@
-from .configuration import SearchConfig
+from .configuration import SearchConfig, method_of, space_of
 from .loop import SearchResult, build_searcher, latencies_of, search, search_epoch, settings_of_trials, shares
 from .methods import METHODS
 from .places import Place, evenly, in_turn
@@ -21,12 +21,14 @@ __all__ = [
     "evenly",
     "in_turn",
     "latencies_of",
+    "method_of",
     "neighbours",
     "rounds",
     "search",
     "search_epoch",
     "settings_of_trials",
     "shares",
+    "space_of",
     "target_connections",
     "temperature",
 ]

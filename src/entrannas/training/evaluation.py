@@ -15,7 +15,7 @@ from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
 from entrannas.report import EVALUATION, WORST, write_report
 from entrannas.runs import Events, Listener, Run
-from entrannas.runtime import Device, each_in_turn, here, start
+from entrannas.runtime import Device, each_in_turn, here, launched, start
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.testing import Answers, TrainResult, result_of
 from entrannas.training.trained import TrainedNetwork, load
@@ -111,11 +111,12 @@ def evaluate(
         listeners: are told of what happens, see `runs.events`.
 
     Raises:
-        InputError: no finished training there, data of other classes, or damaged images.
+        InputError: no training there of which an epoch has ended, data of other classes, or damaged images.
     """
-    opened, trained = Run.open(Path(run), "train"), load(run, device)
+    heard = listeners if launched()[0] == 0 else ()
+    opened, trained = Run.open(Path(run), "train"), load(run, device, heard)
     start(device, "32-true")
-    say = Events(listeners if here().leads else ()).tell
+    say = Events(heard).tell
     wanted = opened.config(TrainConfig).data_settings().elsewhere(data, test_split, label_column, skip_damaged)
     arguments = wanted, opened.data(), opened.seen(), trained.device, say
     images = each_in_turn(lambda: load_test_images(*arguments))

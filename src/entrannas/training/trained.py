@@ -19,8 +19,9 @@ from entrannas.data import Pixels, open_image, reason, to_pixels
 from entrannas.errors import InputError
 from entrannas.files import opened, read_whole, to_json, write_whole
 from entrannas.networks import build_network
-from entrannas.runs import Run, Weights, load_tensors, take_up
+from entrannas.runs import CHECKPOINT, Events, Listener, Run, Weights, load_tensors, take_up
 from entrannas.runtime import MEASURE_WITH_LESS, Device, enough_memory, place
+from entrannas.training.configuration import TrainConfig
 from entrannas.training.description import Description
 
 WEIGHTS = "weights.safetensors"
@@ -31,7 +32,7 @@ CONFIG, MODEL = "config.json", "model.safetensors"
 
 _PICKLE = "pytorch_model.bin"
 _RUN = "run.json"  # which a run has, and a folder of the hub has not
-_AUXILIARY = "network.auxiliary_head."
+_NETWORK, _AUXILIARY = "network.", "network.auxiliary_head."
 _MOST = 2**24  # bytes of a configuration
 
 Picture = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
@@ -280,23 +281,35 @@ class TrainedNetwork(
         return trained
 
 
-def load(path: str | Path, device: Device = "auto") -> TrainedNetwork:
-    """Load a trained network.
+def load(path: str | Path, device: Device = "auto", listeners: Sequence[Listener] = ()) -> TrainedNetwork:
+    """Load a trained network; of a training that has not ended, that of its last whole epoch.
 
     Args:
         path: the run directory of a training, or a folder in the layout of the Hugging Face hub.
         device: where it computes.
+        listeners: are told if the training has not ended, see `runs.events`.
 
     Raises:
-        InputError: no finished training there, or a file of it is damaged.
+        InputError: no training there of which an epoch has ended, or a file of it is damaged.
     """
     path = Path(path).expanduser()
     if (path / MODEL).exists() or (path / _PICKLE).exists():
         trained = TrainedNetwork.from_pretrained(path)
     else:
         run = Run.open(path, "train")
-        trained = TrainedNetwork.of(Description.of(run), run.load_tensors(WEIGHTS)[1], path / WEIGHTS)
+        trained = TrainedNetwork.of(Description.of(run), *_weights_in(run, Events(listeners)))
     return trained.to(place(device))
+
+
+def _weights_in(run: Run, events: Events) -> tuple[dict[str, Tensor], Path]:
+    """Return the weights of a training, and the file that they were in: the checkpoint where there is no other yet."""
+    if run.sound(WEIGHTS) or not run.sound(CHECKPOINT):
+        return run.load_tensors(WEIGHTS)[1], run.path / WEIGHTS
+    epoch, state = run.load_checkpoint()
+    of = run.config(TrainConfig).epochs
+    events.tell(f"{run.path} has not ended: these are the weights after {epoch:,} of {of:,} epochs")
+    weights = {name: tensor for name, tensor in state.items() if name.startswith(_NETWORK)}
+    return weights, run.path / CHECKPOINT
 
 
 def _downloaded(name: str, file: str, options: Mapping[str, Any]) -> Path:

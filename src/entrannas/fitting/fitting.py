@@ -1,0 +1,400 @@
+"""From images to a network in use, within a time: a search, a training, a test, and a file for ONNX Runtime."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from entrannas.architecture import Genotype, load_genotype
+from entrannas.deploy import export
+from entrannas.errors import InputError
+from entrannas.files import names_in, write_whole
+from entrannas.fitting.diary import DIARY, Diary, Kept
+from entrannas.fitting.looking import look
+from entrannas.fitting.planning import (
+    BETWEEN,
+    PUBLISHED,
+    RESERVE,
+    TRAINED_LONG,
+    Facts,
+    Plan,
+    SearchStage,
+    TooLittleTime,
+    TrainStage,
+    epochs_within,
+    longest,
+    planned,
+)
+from entrannas.fitting.times import checked, told
+from entrannas.runs import (
+    LOCK,
+    RESULT,
+    Claim,
+    Configuration,
+    EpochEnded,
+    Event,
+    Events,
+    Listener,
+    Result,
+    Run,
+    RunBegan,
+    Stepped,
+    in_a_comment,
+    settings_file,
+)
+from entrannas.runtime import Device, Precision, launched
+from entrannas.searching import SearchConfig, SearchEpoch, search
+from entrannas.training import TrainConfig, TrainResult, train
+
+_DATA: str = Configuration.model_fields["data"].default
+_LOOK = 0.005  # of the time, for which each of three networks is measured,
+_LOOKS = 0.2, 3.0  # but at least and at most so many seconds
+_WATCHED = 0.03  # of the time, for which the pace of a training is watched before anything is judged by it
+_LATE, _EARLY = 0.02, 0.04  # of the time, by which it would end too late, or too early, before its epochs are changed
+_LONGER = 0.6  # of its epochs, from which on they are never more: its rate would rise again
+_AGAIN = 2.0  # seconds to take a training up again, beside those of reading its images
+_SLOWER = 0.3, 5.0  # within which the search tells how slow the machine is
+_DEEP = 14  # cells of a network which is regularised as the protocol has it
+
+
+@dataclass(frozen=True)
+class FitResult(Result):
+    """What came of a fit.
+
+    Attributes:
+        run: its directory.
+        plan: what was done, as it was planned last.
+        search: the run of the search; None where a published cell was trained.
+        training: the run of the training, which `entrannas.load` takes.
+        test_accuracy: the share of the whole test set that is classified rightly, from 0 to 1.
+        parameters: those of the network.
+        multiply_adds: those of the network, for one image.
+        seconds: how long it took, with the time before an interruption.
+        within: the time that there was for it.
+        network: the ONNX file; None where it could not be written.
+    """
+
+    plan: Plan
+    search: Path | None
+    training: Path
+    test_accuracy: float
+    parameters: int
+    multiply_adds: int
+    seconds: float
+    within: float
+    network: Path | None
+
+    def json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return super().json() | {"plan": asdict(self.plan)}
+
+
+def fit(
+    data: str | None = None,
+    seconds: float | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    listeners: Sequence[Listener] = (),
+    test_split: str | None = None,
+    label_column: str | None = None,
+    skip_damaged: bool = False,
+    background: str = "white",
+    seed: int = 0,
+    device: Device = "auto",
+    precision: Precision = "32-true",
+) -> FitResult:
+    """Find, train, test and export a network for images, within a time.
+
+    What is done in it is planned by a look at the images and the machine, see `fitting.planning`. The directory has the
+    plan as settings files, search.yaml and train.yaml, the runs in search and train, network.onnx, and fit.json, by
+    which it is resumed.
+
+    Args:
+        data: which images, see `Configuration`.
+        seconds: the time.
+        out: the directory; by default a new one in `runs/`.
+        resume: go on with the fit in `out`, in what is left of its time; it knows its settings.
+        listeners: are told of what happens, see `runs.events`.
+        test_split: see `Configuration`, as of what follows.
+        label_column: the column of labels.
+        skip_damaged: leave images out that cannot be read.
+        background: what transparent images are laid on.
+        seed: of everything that is drawn.
+        device: where to compute.
+        precision: 32-bit floats, or bf16-mixed.
+
+    Raises:
+        InputError: the time is too little, or the data, the device or the directory cannot be used.
+    """
+    began = time.monotonic()
+    if launched()[1] > 1:
+        raise InputError("a fit is of one process: start it without a launcher")
+    with _claimed(data, out, resume) as claim:
+        if resume:
+            diary = Diary.read(claim.path, began)
+            _check_time(diary.kept, seconds)
+            if data is not None:  # the same images, elsewhere
+                diary.kept = diary.kept.model_copy(update={"settings": diary.kept.settings | {"data": data}})
+        else:
+            if seconds is None:
+                raise InputError("give the time that there is, such as --time 2h")
+            settings: dict[str, Any] = {
+                "data": _DATA if data is None else data,
+                "test_split": test_split,
+                "label_column": label_column,
+                "skip_damaged": skip_damaged,
+                "background": background,
+                "seed": seed,
+                "device": device,
+                "precision": precision,
+            }
+            resolved = Configuration.resolve(settings).model_dump(mode="json")
+            kept = Kept(seconds=checked(seconds), used=0.0, settings={name: resolved[name] for name in settings})
+            diary = Diary(claim.path / DIARY, kept, began)
+        return _Fit(claim.path, diary, tuple(listeners)).done()
+
+
+def _claimed(data: str | None, out: str | Path | None, resume: bool) -> Claim:
+    if out is None:
+        if resume:
+            raise InputError("there is nothing to resume: give the directory as out")
+        return Claim.new(f"fit-{Path(data or _DATA).name}")
+    path = Path(out)
+
+    def check_free() -> None:
+        if names := names_in(path) - {LOCK}:
+            what = "holds another fit" if DIARY in names else "is not empty"
+            raise InputError(f"{path} {what}: choose another --out, or go on with a fit by --resume")
+
+    def check_there() -> None:
+        if DIARY not in names_in(path):
+            raise InputError(f"no fit in {path}: start one without --resume")
+
+    return Claim(path, check_there if resume else check_free)
+
+
+def _check_time(kept: Kept, seconds: float | None) -> None:
+    if seconds not in (None, kept.seconds):
+        raise InputError(f"the fit was started with a time of {told(kept.seconds)}: resume it without --time")
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fit under way.
+
+    Attributes:
+        path: its directory.
+        diary: what it keeps of itself.
+        listeners: who is told of what happens.
+    """
+
+    path: Path
+    diary: Diary
+    listeners: tuple[Listener, ...]
+
+    def done(self) -> FitResult:
+        """Do all that is not done yet."""
+        events, published = Events(self.listeners), load_genotype(PUBLISHED)
+        events.tell(f"fit in {self.path}")
+        try:
+            if self.diary.kept.plan is None:
+                self._plan(published, events)
+            else:
+                events.tell(f"{told(max(0.0, self.diary.left))} of {told(self.diary.kept.seconds)} are left")
+            searched = self._searched(events)
+            trained = self._trained(searched.genotype() if searched else published, searched, events)
+            network = self._exported(trained, events)
+        finally:
+            if self.diary.kept.plan is not None:
+                self.diary.note()
+        return FitResult(
+            run=self.path,
+            plan=self._known()[1],
+            search=searched.path if searched else None,
+            training=trained.run,
+            test_accuracy=trained.test_accuracy,
+            parameters=trained.parameters,
+            multiply_adds=trained.multiply_adds,
+            seconds=self.diary.used,
+            within=self.diary.kept.seconds,
+            network=network,
+        )
+
+    def _known(self) -> tuple[Facts, Plan]:
+        facts, plan = self.diary.kept.facts, self.diary.kept.plan
+        assert facts is not None and plan is not None
+        return facts, plan
+
+    def _plan(self, published: Genotype, events: Events) -> None:
+        """Look, plan, say it, and write it."""
+        events.tell("looking at the images, and measuring some steps of small networks")
+        least, most = _LOOKS
+        seconds = self.diary.kept.seconds
+        facts = look(Configuration.resolve(self.diary.kept.settings), published, min(most, max(least, _LOOK * seconds)))
+        try:
+            plan = planned(facts, self.diary.left, published)
+        except TooLittleTime as error:
+            raise TooLittleTime(seconds, error.least + self.diary.used) from None
+        self._take(facts, plan, 0)
+        for line in told_plan(seconds, facts, plan):
+            events.tell(line)
+
+    def _take(self, facts: Facts, plan: Plan, revision: int) -> None:
+        """Make a plan the one that is gone by: as settings files first, then in the diary."""
+        if plan.search is not None:
+            config = self._search_config(plan.search)
+            self._write("search.yaml", f"entrannas search --config {self.path}/search.yaml", config)
+        cells = PUBLISHED if plan.search is None else f"{self.path}/search"
+        training = self._train_config(plan.training)
+        self._write("train.yaml", f"entrannas train {cells} --config {self.path}/train.yaml", training)
+        self.diary.note(facts=facts, plan=plan, revision=revision)
+
+    def _write(self, name: str, command: str, config: Configuration) -> None:
+        text = f"# As planned by entrannas fit; the same again: {in_a_comment(command)}\n{settings_file(config)}"
+        write_whole(self.path / name, text.encode())
+
+    def _search_config(self, stage: SearchStage) -> SearchConfig:
+        shares = {"weights_share": stage.share, "alpha_share": stage.share}
+        return SearchConfig.resolve(self._settings(stage) | shares)
+
+    def _train_config(self, stage: TrainStage) -> TrainConfig:
+        """Return the settings of the training: what regularises the deep networks of the protocol, is for these."""
+        light = {} if stage.cells >= _DEEP else {"auxiliary": 0.0, "drop_path": 0.0, "cutout": 0.0}
+        return TrainConfig.resolve(self._settings(stage) | light)
+
+    def _settings(self, stage: SearchStage | TrainStage) -> dict[str, Any]:
+        names = "image_size", "stem", "cells", "channels", "batch_size", "epochs"
+        return self.diary.kept.settings | {name: getattr(stage, name) for name in names} | {"crops": "padded"}
+
+    def _searched(self, events: Events) -> Run | None:
+        """Search, unless that is done or not planned, and plan the training anew by what it has taken."""
+        facts, plan = self._known()
+        if plan.search is None:
+            return None
+        path = self.path / "search"
+        run = Run.find(path)
+        if run is None or not run.sound(RESULT):
+            search(self._search_config(plan.search), path, run is not None, [*self.listeners, self.diary])
+            run = Run.open(path, "search")
+        if self.diary.kept.revision == 0:
+            took = fmean(line.seconds for line in run.metrics(SearchEpoch))
+            low, high = _SLOWER
+            factor = took / (plan.search.seconds / plan.search.epochs - BETWEEN)
+            facts = facts.slower(min(high, max(low, factor)))
+            plan = self._plan_training(facts, plan, run.genotype())
+            self._take(facts, plan, 1)
+            events.tell(f"{told(max(0.0, self.diary.left))} are left; {_told_training(facts, plan.training)}")
+        return run
+
+    def _plan_training(self, facts: Facts, plan: Plan, genotype: Genotype) -> Plan:
+        """Plan the training in the time that is left; where that is too little, its first epoch is all."""
+        try:
+            return replace(plan, training=planned(facts, self.diary.left, genotype, search=False).training)
+        except TooLittleTime as error:
+            training = planned(facts, error.least, genotype, search=False).training
+            return replace(plan, training=training)
+
+    def _trained(self, genotype: Genotype, searched: Run | None, events: Events) -> TrainResult:
+        """Train, with as many epochs as its own tell that there is time for."""
+        path = self.path / "train"
+        while True:
+            facts, plan = self._known()
+            watch = _Watch(self.diary, facts, plan.training)
+            config = self._train_config(plan.training)
+            heard: tuple[Listener, ...] = (*self.listeners, self.diary, watch)
+            behind = searched.path if searched else None
+            try:
+                return train(genotype, config, path, Run.find(path) is not None, heard, behind)
+            except _Otherwise as otherwise:
+                self._take(facts, replace(plan, training=otherwise.stage), otherwise.revision)
+
+    def _exported(self, trained: TrainResult, events: Events) -> Path | None:
+        try:
+            return export(trained.run, "onnx", self.path / "network.onnx", listeners=self.listeners).path
+        except InputError as error:
+            events.tell(f"no ONNX file is written: {error}")
+            return None
+
+
+class _Otherwise(Exception):
+    """Ends a training that is to go on with other epochs."""
+
+    def __init__(self, stage: TrainStage, revision: int) -> None:
+        self.stage, self.revision = stage, revision
+
+
+class _Watch:
+    """Looks at the clock at each epoch of a training, and ends it where it is to go on with other epochs.
+
+    They are written into the plan, and into the run's `changes`, before they come into force. The learning rate of an
+    epoch hangs on their number, so that it leaps a little there; at the first look it has hardly begun to fall.
+    """
+
+    def __init__(self, diary: Diary, facts: Facts, stage: TrainStage) -> None:
+        self.diary, self.facts, self.stage = diary, facts, stage
+        self.ended: list[float] = []
+        self.otherwise: _Otherwise | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Note the end of each epoch; what is decided there is done at the next step, when the epoch is saved."""
+        match event:
+            case RunBegan(first_epoch=first):
+                self.done = first
+            case EpochEnded():
+                self.done += 1
+                self.ended.append(time.monotonic())
+                self.otherwise = self._decided()
+            case Stepped() if self.otherwise is not None:
+                raise self.otherwise
+
+    def _decided(self) -> _Otherwise | None:
+        """Return the epochs that there is time for by the pace of the last ones, if they are others by enough."""
+        stage, within = self.stage, self.diary.kept.seconds
+        if len(self.ended) < 2 or self.ended[-1] - self.ended[0] < _WATCHED * within:
+            return None
+        late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
+        each = (late[-1] - late[0]) / (len(late) - 1)
+        steps = max(1, self.facts.images // stage.batch_size)
+        left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
+        epochs = epochs_within(left, each, self.done, longest(TRAINED_LONG, steps))
+        fewer, more = (stage.epochs - epochs) * each, (epochs - stage.epochs) * each
+        if fewer > _LATE * within or (more > _EARLY * within and self.done < _LONGER * stage.epochs):
+            return _Otherwise(
+                replace(stage, epochs=epochs, seconds=epochs * each), max(1, self.diary.kept.revision) + 1
+            )
+        return None
+
+
+def told_plan(seconds: float, facts: Facts, plan: Plan) -> Iterator[str]:
+    """Tell a plan, in a few lines."""
+    channels, height, width = facts.shape
+    kind = "grey" if channels == 1 else "colour"
+    yield (
+        f"plan for {told(seconds)}: {facts.images:,} images of {facts.classes:,} classes, {width} x {height}, {kind}, "
+        f"and {facts.test_images:,} to test on"
+    )
+    stage = plan.search
+    if stage is None:
+        yield f"no search: it would have too few steps to find what is better than {PUBLISHED}, which is trained"
+    else:
+        shares = f"{100 * stage.share:.3g} % of the images for the weights, as many for alpha"
+        yield (
+            f"search: {stage.cells} cells of {stage.channels} channels, images {_told_side(facts, stage)}; "
+            f"{stage.epochs:,} epochs, batch {stage.batch_size}, {shares}; about {told(stage.seconds)}"
+        )
+    yield _told_training(facts, plan.training)
+
+
+def _told_training(facts: Facts, stage: TrainStage) -> str:
+    return (
+        f"training: {stage.cells} cells of {stage.channels} channels, images {_told_side(facts, stage)}; "
+        f"{stage.epochs:,} epochs, batch {stage.batch_size}; about {told(stage.seconds)}, and {told(stage.ending)} "
+        "for its test and the ONNX file"
+    )
+
+
+def _told_side(facts: Facts, stage: SearchStage | TrainStage) -> str:
+    side = stage.image_size
+    return "as they are" if side is None else f"of {side} x {side}"
