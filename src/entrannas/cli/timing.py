@@ -84,7 +84,8 @@ def latency(
 def _print_latency(result: "Latency") -> None:
     """Print the sum by its parts, and what was measured beside it."""
     at = result.conditions
-    who = f"{at.runtime}, batch {at.batch}" + (f", {at.threads or 'all'} threads" if at.device == "cpu" else "")
+    threads = "1 thread" if at.threads == 1 else f"{at.threads or 'all'} threads"
+    who = f"{at.runtime}, batch {at.batch}" + (f", {threads}" if at.device == "cpu" else "")
     print(f"{'conditions':<16}{who}, {at.hardware}")
     for part, value in result.parts.items():
         print(f"{part:<16}{value / 1e6:.3f} ms")
