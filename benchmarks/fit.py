@@ -7,7 +7,6 @@ clock.
 
 import argparse
 import json
-import math
 import multiprocessing
 import tempfile
 import time
@@ -20,7 +19,7 @@ import torch
 
 from entrannas.fitting import FitResult, fit, seconds_in
 
-_NEVER = "entrannas.fitting.planning.SEARCH_STEPS", math.inf
+_NEVER = "entrannas.fitting.planning.SEARCH_STEPS", 10**12
 
 
 def main() -> None:
