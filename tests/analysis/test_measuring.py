@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from entrannas.analysis import stopwatch, timing
+from entrannas.analysis import measuring, stopwatch
 from entrannas.analysis.measuring import NETWORKS, draw_like, latency
 from entrannas.analysis.stopwatch import Stopwatch, conditions
 from entrannas.architecture import NONE, SPACES, Genotype, load_genotype
@@ -24,8 +24,8 @@ CELL = Genotype.from_text("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Measure briefly, in a cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(timing, "_ROUNDS", 1)
-    monkeypatch.setattr(timing, "_ROUNDS_OF_A_NETWORK", 1)
+    monkeypatch.setattr(measuring, "_ROUNDS", 1)
+    monkeypatch.setattr(measuring, "_ROUNDS_OF_A_NETWORK", 1)
     monkeypatch.setattr(stopwatch, "_SECONDS", 0.0)
     monkeypatch.setattr(stopwatch, "_ROUNDS_OF_A_PACE", 2)
 

@@ -33,10 +33,10 @@ class Page:
 def write_report(run: Run, state: State | None = None) -> None:
     """Write the page of a run, see `Reading.of`; where that cannot be done, it stays as it was.
 
-    It is there for a look: no run and no measurement may end because of it. Of a full disk or a damaged file they tell
-    when they come to it.
+    It is there for a look: no run and no measurement may end because of it. Of a full disk, a damaged file or a lack
+    of memory they tell when they come to it.
     """
-    with suppress(InputError):
+    with suppress(InputError, MemoryError):
         write_whole(run.path / REPORT, page_of("run", facts_of(Reading.of(run, state))))
 
 
@@ -47,5 +47,5 @@ def write_bench_report(out: Path, result: Mapping[str, Any]) -> None:
         out: the directory.
         result: what `bench.json` holds.
     """
-    with suppress(InputError):
+    with suppress(InputError, MemoryError):
         write_whole(out / REPORT, page_of("bench", {"kind": "benchmark", "name": out.resolve().name, **result}))

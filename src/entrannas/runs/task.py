@@ -185,11 +185,13 @@ class Task:
     ) -> bool | None:
         """Leave it, and the directory to others."""
         try:
-            if self._under_way:
-                self.events.say(RunEnded(self._result))
             return self._memory.__exit__(kind, error, traceback)
         finally:
-            self._release()
+            try:
+                if self._under_way:
+                    self.events.say(RunEnded(self._result))
+            finally:
+                self._release()
 
     def begin(self, learner: Learner, files: Mapping[str, bytes] | None = None) -> None:
         """Write what the run is, or take it up again after its last whole epoch, and say so.
