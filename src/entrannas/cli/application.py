@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from entrannas.cli.process import follows, how_to_go_on
+from entrannas.cli.process import follows, has_joined, how_to_go_on
 from entrannas.errors import InputError, SharedError
 from entrannas.runtime import launched
 
@@ -130,8 +130,7 @@ def run() -> int:
 
 def _fail(message: str) -> int:
     index, _, local, _ = launched()
-    joined = "torch" in sys.modules and sys.modules["torch"].distributed.is_initialized()
-    if message and (joined or not local):  # before that, all of a machine say the same; and a help complains of nothing
+    if message and (has_joined() or not local):  # before that, all of a machine say the same; and a help complains of nothing
         text = " ".join(message.split()).replace("Value error, ", "")  # Typer's, of a name that is not in a list
         print(f"entrannas: {f'process {index}: ' if index else ''}{text}", file=sys.stderr)
     return 2

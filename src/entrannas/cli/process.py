@@ -3,6 +3,7 @@
 These are settled before anything is imported that takes time, `typing` included.
 """
 
+import atexit
 import errno
 import io
 import os
@@ -46,7 +47,17 @@ def main() -> None:
     if output.lost and output.lost.errno != errno.EPIPE:  # a reader who has seen enough is no failure
         print(f"entrannas: cannot write the output: {output.lost.strerror}; the rest is done", file=sys.stderr)
         code = code or 2
+    if has_joined():
+        # The threads of a group of processes may outlive the interpreter, and then end it by SIGABRT, now and then.
+        atexit._run_exitfuncs()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+def has_joined() -> bool:
+    """Tell whether this process belongs to a group."""
+    return "torch" in sys.modules and bool(sys.modules["torch"].distributed.is_initialized())
 
 
 def follows() -> bool:
