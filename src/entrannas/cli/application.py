@@ -130,7 +130,8 @@ def run() -> int:
 
 def _fail(message: str) -> int:
     index, _, local, _ = launched()
-    if message and (has_joined() or not local):  # before that, all of a machine say the same; and a help complains of nothing
+    speaks = has_joined() or not local  # before they have joined, all of a machine say the same
+    if message and speaks:  # a help complains of nothing
         text = " ".join(message.split()).replace("Value error, ", "")  # Typer's, of a name that is not in a list
         print(f"entrannas: {f'process {index}: ' if index else ''}{text}", file=sys.stderr)
     return 2
