@@ -13,6 +13,7 @@ from entrannas.deploy.exporting import export
 
 from .deploy.conftest import digits_run, make_run, photos_run
 from .pictures import class_folders, picture
+from .report.conftest import small_search
 
 __all__ = ["digits_run", "make_run", "photos_run"]
 
@@ -25,6 +26,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, photos_run: Path) -> Path
     """Give a folder with all that the pages name."""
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(photos_run, folder / "runs" / "photos")
+    small_search(folder / "runs" / "search", epochs=2)
     for name in ("cat.jpg", "dog.jpg"):
         picture(folder / name, len(name), size=(40, 32))
     class_folders(folder / "new-photos", {"cat": 12, "dog": 12})
