@@ -10,6 +10,7 @@ from torch import Tensor
 from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
 from entrannas.architecture.spaces import SPACES, SearchSpace
 from entrannas.networks.operations import OPERATIONS
+from entrannas.networks.size import Size
 
 operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
 
@@ -66,3 +67,15 @@ def thresholded(draw: st.DrawFn, dtype: torch.dtype = torch.float64) -> tuple[Te
     betas = st.floats(-10, 10) | st.sampled_from([-1e30, -1000.0, 20.0, 1000.0, 1e30])
     beta = torch.tensor([draw(betas) for _ in range(space.nodes)], dtype=dtype)
     return alpha, beta, draw(st.sampled_from([0.1, 1.0, 5.0])), space
+
+
+def stacks(most_cells: int) -> st.SearchStrategy[Size]:
+    """Draw how large a small stack is."""
+    return st.builds(
+        Size,
+        cells=st.integers(1, most_cells),
+        channels=st.integers(2, 9),
+        num_classes=st.integers(1, 12),
+        in_channels=st.sampled_from([1, 3]),
+        stem=st.sampled_from(["cifar", "imagenet"]),
+    )

@@ -13,16 +13,9 @@ from entrannas.networks.network import Network, build_network
 from entrannas.networks.operations import OPERATIONS
 from entrannas.networks.size import Size
 
-from ..strategies import built_genotypes
+from ..strategies import built_genotypes, stacks
 
-sizes = st.builds(
-    Size,
-    cells=st.integers(1, 8),
-    channels=st.integers(2, 9),
-    num_classes=st.integers(1, 12),
-    in_channels=st.sampled_from([1, 3]),
-    stem=st.sampled_from(["cifar", "imagenet"]),
-)
+sizes = stacks(8)
 
 
 @settings(max_examples=60)

@@ -17,7 +17,7 @@ from entrannas.networks.operations import OPERATIONS
 from entrannas.networks.pieces import PARTS, Piece, Stack
 from entrannas.networks.size import Size
 
-from ..strategies import built_genotypes
+from ..strategies import built_genotypes, stacks
 
 CONDITIONS = Conditions(
     runtime="torch", device="cpu", hardware="a processor", batch=1, threads=1, clock="thread", versions={"torch": "2"}
@@ -91,14 +91,7 @@ def test_the_sum_is_that_by_hand() -> None:
     assert table.of_stack(stack, ("max_pool_3x3", "skip_connect")).total(genotype) == expected
 
 
-sizes = st.builds(
-    Size,
-    cells=st.integers(1, 7),
-    channels=st.integers(2, 9),
-    num_classes=st.integers(1, 12),
-    in_channels=st.sampled_from([1, 3]),
-    stem=st.sampled_from(["cifar", "imagenet"]),
-)
+sizes = stacks(7)
 
 
 @settings(max_examples=60)

@@ -117,6 +117,7 @@ def test_a_training_behind_it_has_the_size_that_was_meant(entrannas: Entrannas) 
     small = ["--subset", 200, "--cells", 3, "--channels", 4, "--epochs", 1]
     limits = ["--max-parameters", "45k", "--target-cells", 6, "--target-channels", 12]
     found = entrannas("search", "digits", *small, *limits, "--out", "run", "--json").json
+    assert f"parameters      {found['parameters']:,}\n" in entrannas("show", "run").out
     trained = entrannas("train", "run", "--epochs", 1, "--out", "trained", "--json").json
     assert trained["parameters"] == found["parameters"] <= 45_000
     narrow = entrannas("train", "run", "--epochs", 1, "--max-parameters", "20k", "--out", "narrow", "--json")

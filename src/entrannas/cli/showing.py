@@ -6,15 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from entrannas.architecture import PUBLISHED, Frame, Genotype, frames, save_film, save_pictures
-from entrannas.cli.flags import Json, Settings, option, settings_of, whole
+from entrannas.cli.flags import Json, Settings, option, settings_of
 from entrannas.cli.printing import print_cells, print_cost
-from entrannas.cli.sizes import SETTINGS, sized
+from entrannas.cli.sizes import SETTINGS, Classes, GenotypeOrRun, sized
 from entrannas.errors import InputError
 from entrannas.networks import target_cost
-from entrannas.runs import NETWORK, RUN, Run
+from entrannas.runs import RUN, Run
 from entrannas.searching import SearchEpoch
 from entrannas.training import TrainConfig
 
@@ -22,15 +20,8 @@ from entrannas.training import TrainConfig
 @settings_of(TrainConfig, SETTINGS, SETTINGS)
 def show(
     settings: Settings,
-    genotype: Annotated[
-        str,
-        typer.Argument(
-            metavar="GENOTYPE|RUN", help=f"A run directory, a genotype file, or one of {', '.join(PUBLISHED)}."
-        ),
-    ],
-    classes: Annotated[
-        int | None, whole(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.", 1, 100_000)
-    ] = None,
+    genotype: GenotypeOrRun,
+    classes: Classes = None,
     out: Annotated[Path, option(RUN, "Where the pictures go. Default: pictures.")] = Path("pictures"),
     film: Annotated[
         Path | None, option(RUN, "Write what a search RUN derived, epoch after epoch, as a .gif, or by ffmpeg an .mp4.")

@@ -1,11 +1,15 @@
 """How large a network is of which a command is told no more than its genotype, or its run."""
 
 from dataclasses import replace
+from typing import Annotated
 
-from entrannas.architecture import Genotype, Stem
-from entrannas.cli.flags import Settings, settings_in
+import typer
+
+from entrannas.architecture import PUBLISHED, Genotype, Stem
+from entrannas.cli.flags import Settings, whole
 from entrannas.networks import Size
-from entrannas.runs import Run, load_genotype
+from entrannas.runs import NETWORK, Run, load_genotype
+from entrannas.searching import SearchConfig, target_of
 from entrannas.training import Description, target_size
 
 SETTINGS = {
@@ -15,6 +19,12 @@ SETTINGS = {
     "image_size": "32; imagenet 224; a RUN's own",
 }
 """The settings by which it is told, and their defaults."""
+
+GenotypeOrRun = Annotated[
+    str,
+    typer.Argument(metavar="GENOTYPE|RUN", help=f"A run directory, a genotype file, or one of {', '.join(PUBLISHED)}."),
+]
+Classes = Annotated[int | None, whole(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.", 1, 100_000)]
 
 
 def sized(genotype: str, settings: Settings, classes: int | None) -> tuple[Genotype, Size, tuple[int, int]]:
@@ -40,6 +50,7 @@ def _size(run: Run | None, stem: Stem | None) -> tuple[Size, tuple[int, int]]:
     if run.command == "train":
         trained = Description.of(run)
         return replace(trained.size, stem=stem or trained.stem), trained.shape[1:]
-    settings, data = settings_in(run), run.data()
-    stem = stem or settings.stem
-    return Size(*target_size(settings.data, stem), len(data.classes), data.shape[0], stem), data.shape[1:]
+    data = run.data()
+    settings = run.config(SearchConfig)
+    settings = settings.model_copy(update={"stem": stem or settings.stem})
+    return target_of(settings, len(data.classes), data.shape[0]), data.shape[1:]

@@ -4,15 +4,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 import entrannas.analysis
-from entrannas.architecture import PUBLISHED
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import listeners
-from entrannas.cli.sizes import SETTINGS, sized
+from entrannas.cli.sizes import SETTINGS, Classes, GenotypeOrRun, sized
 from entrannas.networks import Runtime
-from entrannas.runs import NETWORK, RUN
+from entrannas.runs import RUN
 from entrannas.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -22,15 +19,8 @@ if TYPE_CHECKING:
 @settings_of(TrainConfig, SETTINGS, SETTINGS)
 def latency(
     settings: Settings,
-    genotype: Annotated[
-        str,
-        typer.Argument(
-            metavar="GENOTYPE|RUN", help=f"A run directory, a genotype file, or one of {', '.join(PUBLISHED)}."
-        ),
-    ],
-    classes: Annotated[
-        int | None, whole(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.", 1, 100_000)
-    ] = None,
+    genotype: GenotypeOrRun,
+    classes: Classes = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, option(RUN, "Where it computes. Default: cpu; a table's own.")
     ] = None,

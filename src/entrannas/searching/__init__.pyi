@@ -1,4 +1,4 @@
-from .configuration import SearchConfig, method_of, space_of
+from .configuration import SearchConfig, method_of, space_of, target_of
 from .loop import SearchResult, build_searcher, latencies_of, search, search_epoch, settings_of_trials, shares
 from .methods import METHODS
 from .places import Place, evenly, in_turn
@@ -30,5 +30,6 @@ __all__ = [
     "shares",
     "space_of",
     "target_connections",
+    "target_of",
     "temperature",
 ]
