@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 import entrannas
+from entrannas.analysis.sizing import largest
 from entrannas.networks import Size, target_cost
-from entrannas.training.sizing import largest
 
 PARTS = (0.7, 0.5)
 

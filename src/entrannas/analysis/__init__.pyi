@@ -6,6 +6,7 @@ from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
 from .shortening import Shorter
+from .sizing import sized
 from .timing import Steps, timed
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "forecast",
     "latency",
     "rank",
+    "sized",
     "timed",
 ]

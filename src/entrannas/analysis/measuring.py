@@ -168,7 +168,8 @@ class _Kept:
                 self._keep(timings={piece: _timing_of(piece, watch, bases)})
                 events.say(Stepped())
             for one, corrects in networks:
-                self._keep(wholes=[_whole(one, stack, watch, corrects)])
+                timed = whole(one, stack, watch)
+                self._keep(wholes=[_told(one, stack, timed, corrects)])
                 events.say(Stepped())
 
     def _networks(self, genotype: Genotype, stack: Stack, operations: Sequence[str]) -> list[tuple[Genotype, bool]]:
@@ -266,13 +267,17 @@ def _timing_of(piece: Piece, watch: Stopwatch, bases: dict[Piece, Passes]) -> Ti
     return timing([(with_it - without_it) / LANES for with_it, without_it in pairs])
 
 
-def _whole(genotype: Genotype, stack: Stack, watch: Stopwatch, corrects: bool) -> Whole:
-    """Measure the network of a genotype."""
+def whole(genotype: Genotype, stack: Stack, watch: Stopwatch) -> Timing:
+    """Measure the network of a genotype as a whole."""
     size = stack.size
     network = build_network(
         genotype, size.num_classes, size.cells, size.channels, size.stem, in_channels=size.in_channels
     )
     spread(network)
     (values,) = watch.time([watch.passes(network, (size.in_channels, *stack.image))], _ROUNDS_OF_A_NETWORK)
-    told = {"genotype": genotype.to_text(), **asdict(size), "image": stack.image, "corrects": corrects}
-    return Whole(**timing(values).model_dump(), **told)
+    return timing(values)
+
+
+def _told(genotype: Genotype, stack: Stack, timed: Timing, corrects: bool) -> Whole:
+    of_stack = {**asdict(stack.size), "image": stack.image}
+    return Whole(**timed.model_dump(), **of_stack, genotype=genotype.to_text(), corrects=corrects)

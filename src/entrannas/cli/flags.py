@@ -49,6 +49,11 @@ def many(group: str, text: str) -> Any:
     return option(group, text, metavar="COUNT", parser=_parser(Count))
 
 
+def milliseconds(group: str, text: str) -> Any:
+    """Make a flag that is no setting, of a time."""
+    return option(group, text, metavar="MS", parser=_parser(Annotated[float, Between(0.001, 1e6)]))
+
+
 def _parser(kind: Any) -> Callable[[Any], Any]:
     """Make the parser of a flag, which tells of a failure in plain words."""
     checked: TypeAdapter[Any] = TypeAdapter(kind)

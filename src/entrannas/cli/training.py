@@ -21,15 +21,16 @@ from entrannas.cli.flags import (
     Out,
     Resume,
     Settings,
-    many,
     resumed,
     settings_in,
     settings_of,
     with_file,
 )
 from entrannas.cli.launching import in_processes, taken_up_again
+from entrannas.cli.limits import LatencyTable, MaxLatency, MaxMultiplyAdds, MaxParameters
 from entrannas.cli.printing import listeners, print_json, print_test
-from entrannas.runs import NETWORK, Configuration, Run, load_genotype
+from entrannas.runs import Configuration, Run, load_genotype
+from entrannas.searching import limits_of
 from entrannas.training import Description, TrainConfig
 
 _OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
@@ -51,10 +52,10 @@ def train(
     devices: Devices = None,
     log: Log = None,
     dry_run: DryRun = False,
-    max_parameters: Annotated[
-        int | None, many(NETWORK, "Choose the most channels, and cells, that have no more: 100k, 2.5M, ...")
-    ] = None,
-    max_multiply_adds: Annotated[int | None, many(NETWORK, "Likewise, for one image.")] = None,
+    max_parameters: MaxParameters = None,
+    max_multiply_adds: MaxMultiplyAdds = None,
+    max_latency_ms: MaxLatency = None,
+    latency_table: LatencyTable = None,
     as_json: Json = False,
 ) -> None:
     """Train the network of a genotype, and test it once at the end.
@@ -75,9 +76,9 @@ def train(
         stored = _inherited(genotype, given.get("data")) | _of_the_network(given.get("from_run"))
     resolved = TrainConfig.resolve({**stored, **given}, places)
     behind = None if resume else genotype
-    limits = {"parameters": max_parameters, "multiply_adds": max_multiply_adds}
+    limits = limits_of(max_parameters, max_multiply_adds, max_latency_ms)
     if any(limits.values()) and not resume:
-        resolved = entrannas.training.sized(found, resolved, limits)
+        resolved = entrannas.analysis.sized(found, resolved, limits, latency_table)
         print(f"network         {resolved.cells} cells, {resolved.channels} channels", file=sys.stderr)
     if dry_run:
         foreseen = entrannas.analysis.forecast(resolved, found, behind, listeners())

@@ -272,6 +272,10 @@ class LatencyTable:
         """Return those that were not measured."""
         return [piece for piece in pieces if piece not in self.timings]
 
+    def knows(self, genotype: Genotype, stack: Stack) -> bool:
+        """Tell whether all was measured that the network of a genotype is composed of."""
+        return not self.missing(piece for _, piece, _ in self._network(genotype, stack))
+
     def of_stack(self, stack: Stack, operations: Iterable[str]) -> StackLatency:
         """Return the latencies of a stack, corrected.
 
@@ -304,8 +308,8 @@ class LatencyTable:
         correcting = [one for one in self.wholes if one.corrects]
         ratios = []
         for one in [one for one in correcting if one.stack == stack] or correcting:
-            counted = list(self._network(one.architecture, one.stack))
-            if not self.missing(piece for _, piece, _ in counted):
+            if self.knows(one.architecture, one.stack):
+                counted = self._network(one.architecture, one.stack)
                 ratios.append(one.median / sum(self._by_part(counted, Correction()).values()))
         return Correction(median(ratios), len(ratios)) if ratios else Correction()
 

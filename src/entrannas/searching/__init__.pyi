@@ -1,4 +1,5 @@
 from .configuration import SearchConfig, method_of, space_of, target_of
+from .limits import LATENCY, limits_of
 from .loop import SearchResult, build_searcher, latencies_of, search, search_epoch, settings_of_trials, shares
 from .methods import METHODS
 from .places import Place, evenly, in_turn
@@ -8,6 +9,7 @@ from .searcher import Searcher
 from .trials import Trial, neighbours, rounds
 
 __all__ = [
+    "LATENCY",
     "METHODS",
     "Place",
     "SearchConfig",
@@ -21,6 +23,7 @@ __all__ = [
     "evenly",
     "in_turn",
     "latencies_of",
+    "limits_of",
     "method_of",
     "neighbours",
     "rounds",

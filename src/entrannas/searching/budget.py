@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.int64]
 Weights = NDArray[np.float64]
 
-LATENCY = "latency"
-"""What a limit of nanoseconds is called."""
-
 
 @dataclass(frozen=True)
 class Budget:

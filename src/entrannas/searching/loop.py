@@ -28,9 +28,9 @@ from entrannas.runtime import (
     seed_of,
     set_lr,
 )
-from entrannas.searching.budget import LATENCY
 from entrannas.searching.configuration import SearchConfig, method_of, space_of, target_of
 from entrannas.searching.history import History
+from entrannas.searching.limits import limits_of
 from entrannas.searching.places import Place, moving
 from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
@@ -224,9 +224,7 @@ def build_searcher(
     space = space.without_none() if method.thresholds else space
     channels, height, width = data.images.shape
     one = 1 if method.thresholds else None
-    limits = {"parameters": config.max_parameters, "multiply_adds": config.max_multiply_adds}
-    if config.max_latency_ms is not None:
-        limits[LATENCY] = int(1e6 * config.max_latency_ms)
+    limits = limits_of(config.max_parameters, config.max_multiply_adds, config.max_latency_ms)
     target = target_of(config, len(data.classes), channels)
     budget = budget_of(limits, space, target, (height, width), method.may_drop, one, table)
     return Searcher.build(fabric, method, space, size, config.seed, config.engines, replay, budget, config.cost_weight)

@@ -11,7 +11,8 @@ from entrannas.architecture import Genotype, SearchSpace
 from entrannas.networks import Live, Size, SuperNet, SuperNetConfig, live_weights
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, descend, diverged, generator, gradients_by, mean_of
-from entrannas.searching.budget import LATENCY, Budget
+from entrannas.searching.budget import Budget
+from entrannas.searching.limits import LATENCY
 from entrannas.searching.methods import Method
 from entrannas.searching.relaxation import closed, edge_softmax, entropy, restricted, thresholds
 from entrannas.searching.unrolled import unrolled_gradients

@@ -9,8 +9,9 @@ import numpy as np
 from entrannas.architecture import NONE, CellGenotype, Connection, Genotype, SearchSpace
 from entrannas.errors import InputError
 from entrannas.networks import Cost, LatencyTable, Map, Size, Stack, prices_of
-from entrannas.searching.budget import LATENCY, Budget, Weights
+from entrannas.searching.budget import Budget, Weights
 from entrannas.searching.knapsack import Choices
+from entrannas.searching.limits import LATENCY
 
 if TYPE_CHECKING:
     from torch import Tensor

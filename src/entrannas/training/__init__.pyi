@@ -2,7 +2,6 @@ from .configuration import TrainConfig, target_size
 from .description import Description
 from .evaluation import Evaluation, MixedUp, OfClass, Wrong, evaluate
 from .loop import train, train_epoch
-from .sizing import sized
 from .testing import TrainResult
 from .trained import CONFIG, MODEL, Features, Picture, Prediction, TrainedNetwork, load
 from .trainer import Trainer
@@ -25,7 +24,6 @@ __all__ = [
     "Wrong",
     "evaluate",
     "load",
-    "sized",
     "take_over",
     "target_size",
     "train",
