@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from entrannas.analysis.judging import _plot, benchmark, draw
-from entrannas.analysis.nasbench201 import DATASETS, NASBench201, Table, architectures
+from entrannas.analysis.nasbench201 import DATASETS, NASBench201, Table
 from entrannas.analysis.nasbench301 import NASBench301
 from entrannas.analysis.searches import Ended
+from entrannas.analysis.table201 import architectures
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 from entrannas.runs.claim import Claim

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.analysis.nasbench201 import DATASETS, architectures, load_table
+from entrannas.analysis.nasbench201 import DATASETS, load_table
+from entrannas.analysis.table201 import architectures
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 

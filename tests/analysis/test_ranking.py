@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.analysis.nasbench201 import DATASETS, Table, architectures
+from entrannas.analysis.nasbench201 import DATASETS, Table
 from entrannas.analysis.ranking import Ranking, correlations, draw, reaches_output, sample
+from entrannas.analysis.table201 import architectures
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 

@@ -39,6 +39,28 @@ def _pictures(folder: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_bench_within_a_latency_of_a_device(
+    entrannas: Entrannas, refused: Callable[..., str], table_rows: Rows, tmp_path: Path
+) -> None:
+    write_table(tmp_path / "table.csv", table_rows)
+    rows = [["arch", "board_latency"]]
+    rows += [[row[0], str(1 + row[0].count("conv_3x3") + row[0].count("skip") / 4)] for row in table_rows[1:]]
+    write_table(tmp_path / "hardware.csv", rows)
+    bench = ["bench", "nasbench201", "digits", *SMALL, "--table", "table.csv", "--methods", "random", "--seeds", 1]
+    limit = ["--hardware", "hardware.csv", "--max-latency", "board=3.2"]
+    outcome = entrannas(*bench, *limit, "--out", "bench", "--json")
+    took = {row[0]: float(row[1]) for row in rows[1:]}
+    told, (text,) = outcome.json["methods"]["random"], outcome.json["methods"]["random"]["genotypes"].values()
+    assert told["hardware"]["milliseconds"] == {"0": took[text]} and took[text] <= 3.2
+    assert told["hardware"]["within"] == 1 and f"{took[text]:.2f} ms; 1 of 1 within" in outcome.out
+    within = [float(row[1]) for row in table_rows[1:] if took[row[0]] <= 3.2]
+    assert outcome.json["optimum"]["cifar10"] == max(within) and outcome.json["hardware"]["within"] == len(within)
+    assert "the least is" in refused(*bench, *limit[:-1], "board=0.5", "--out", "none")
+    assert "go together" in refused(*bench, *limit[:2])
+    assert "no device and milliseconds" in refused(*bench, *limit[:-1], "board")
+
+
+@pytest.mark.slow
 @pytest.mark.long
 def test_bench_and_rank(entrannas: Entrannas, refused: Callable[..., str], table_rows: Rows, tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv", table_rows)

@@ -140,9 +140,9 @@ def test_a_connection_is_summed_over_the_places_of_its_kind() -> None:
             pieces = [stack.connection(place, node, "sep_conv_3x3") for place in stack.places if place.kind == kind]
             assert {piece.stride for piece in pieces} == {2 if kind == "reduction" and node < 2 else 1}
             expected = sum(table.timings[piece].median for piece in pieces)
-            assert latencies.connection(kind, node, "sep_conv_3x3") == expected
+            assert latencies.connection(kind, (node, 5), "sep_conv_3x3") == expected
     with pytest.raises(KeyError):
-        latencies.connection("normal", 0, "none")
+        latencies.connection("normal", (0, 2), "none")
 
 
 def test_what_whole_networks_took_corrects_those_of_their_stack_and_else_all() -> None:

@@ -1,5 +1,6 @@
 from .forecasting import Forecast, Phase, forecast
 from .gap import Consistency, consistency
+from .hardware import Hardware
 from .judging import Judge, benchmark
 from .measuring import Latency, latency
 from .nasbench201 import DATASETS, Budget201, NASBench201
@@ -15,6 +16,7 @@ __all__ = [
     "Budget301",
     "Consistency",
     "Forecast",
+    "Hardware",
     "Judge",
     "Latency",
     "NASBench201",

@@ -12,8 +12,9 @@ from entrannas.analysis.searches import Ended, check_out, search_apart
 from entrannas.architecture import Genotype, save_plot
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
+from entrannas.networks import EdgeLatencies
 from entrannas.report import BENCH, write_bench_report
-from entrannas.runs import Claim, Listener
+from entrannas.runs import LATENCIES, Claim, Listener
 from entrannas.searching import METHODS, SearchConfig
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def benchmark(
     out: str | Path,
     resume: bool = False,
     listeners: Callable[[], Sequence[Listener]] = tuple,
+    latencies: EdgeLatencies | None = None,
 ) -> dict[str, Any]:
     """Search by each method with each seed, judge what was derived, and leave `bench.json`, a plot and a page.
 
@@ -89,6 +91,7 @@ def benchmark(
         out: a directory, new or empty; the searches' run directories are in it, METHOD-SEED.
         resume: keep the searches in `out` that have ended, and go on with the others.
         listeners: makes those who are told of what happens, in the process of each search.
+        latencies: a table that goes into `out`, for a limit of latency in the settings.
 
     Returns:
         What `bench.json` holds: by method what the judge says, seconds, and bytes; what the judge has for scale; and
@@ -98,8 +101,13 @@ def benchmark(
         InputError: something of this cannot be used; searches that have ended are kept.
     """
     judge.check()
-    configs, out = _configs(judge, methods, seeds, settings), Path(out)
+    out = Path(out)
+    if latencies is not None:
+        settings = {**settings, "latency_table": str(out / LATENCIES)}
+    configs = _configs(judge, methods, seeds, settings)
     with Claim(out, lambda: check_out(out, configs, resume)):
+        if latencies is not None:
+            write_whole(out / LATENCIES, latencies.to_json().encode())
         ended = [search_apart(out, config, listeners) for config in configs]
 
         verdicts = judge.verdicts()

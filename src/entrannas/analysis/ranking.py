@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
 from entrannas.analysis.finished import Fixed, Searched, finished_search
-from entrannas.analysis.nasbench201 import SPACE, Table, check_there, load_table
+from entrannas.analysis.nasbench201 import Table, load_table
+from entrannas.analysis.table201 import SPACE, check_there
 from entrannas.architecture import SPACES, CellGenotype, Genotype, load_genotype, save_plot
 from entrannas.data import plain_batches
 from entrannas.errors import InputError

@@ -10,12 +10,13 @@ import typer
 
 import entrannas.analysis
 import entrannas.runs
-from entrannas.analysis import DATASETS, Budget201, Budget301, Judge, NASBench201, NASBench301
+from entrannas.analysis import DATASETS, Budget201, Budget301, Hardware, Judge, NASBench201, NASBench301
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_json
 from entrannas.cli.process import follow_parent, let_go
 from entrannas.errors import InputError
-from entrannas.runs import DATA, LEARNING, RUN, Configuration, Listener
+from entrannas.networks import EdgeLatencies
+from entrannas.runs import DATA, LEARNING, NETWORK, RUN, Configuration, Listener
 from entrannas.searching import SearchConfig
 
 bench = typer.Typer(
@@ -54,6 +55,12 @@ def bench_nasbench201(
     budget: Annotated[
         Budget201, option(LEARNING, "small: minutes a search on two cores; full: the benchmark's own. Default: small.")
     ] = "small",
+    hardware: Annotated[
+        Path | None, option(DATA, "A CSV with what its networks take on devices; docs/guide.md says how to get one.")
+    ] = None,
+    max_latency: Annotated[
+        str | None, option(NETWORK, "The most milliseconds on one of them: edgegpu=4.", metavar="DEVICE=MS")
+    ] = None,
     out: AllOut = None,
     resume: Keep = False,
     as_json: Json = False,
@@ -62,9 +69,14 @@ def bench_nasbench201(
 
     [DATA] is uoft-cs/cifar10 unless given. The table is read only after the last search.
     """
-    settings = {**NASBench201.BUDGETS[budget], **settings}
-    result, out = _judged(NASBench201(table), methods, range(seed, seed + seeds), settings, out, resume)
+    settings, limit = {**NASBench201.BUDGETS[budget], **settings}, _hardware(hardware, max_latency)
+    if limit is not None:
+        settings |= {"max_latency_ms": limit.limit}
+    judge, seeds_of_all = NASBench201(table, limit), range(seed, seed + seeds)
+    result, out = _judged(judge, methods, seeds_of_all, settings, out, resume, None if limit is None else limit.fit)
     _print_accuracies(result)
+    if limit is not None:
+        _print_latencies(result)
     _print_end(result, out, as_json)
 
 
@@ -99,8 +111,30 @@ def bench_nasbench301(
     _print_end(result, out, as_json)
 
 
+def _hardware(path: Path | None, limit: str | None) -> Hardware | None:
+    """Read a device and a limit, such as edgegpu=4, and what networks take on it."""
+    if path is None and limit is None:
+        return None
+    if path is None or limit is None:
+        raise InputError("--hardware and --max-latency go together: a table of devices, and the most on one of them")
+    device, _, value = limit.partition("=")
+    try:
+        milliseconds = float(value)
+    except ValueError:
+        milliseconds = 0.0
+    if not (device and 0.001 <= milliseconds <= 1e6):
+        raise InputError(f"--max-latency {limit[:100]!r} is no device and milliseconds, such as edgegpu=4")
+    return Hardware.load(path, device, milliseconds)
+
+
 def _judged(
-    judge: Judge, methods: str, seeds: range, settings: Settings, out: Path | None, resume: bool
+    judge: Judge,
+    methods: str,
+    seeds: range,
+    settings: Settings,
+    out: Path | None,
+    resume: bool,
+    latencies: EdgeLatencies | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Search, and return what the judge says and where all is."""
     if resume and out is None:
@@ -109,7 +143,7 @@ def _judged(
     out = out or Path("runs") / f"bench-{type(judge).__name__.lower()}-{time.strftime('%Y%m%d-%H%M%S')}"
     names = [name.strip() for name in methods.split(",")]
     let_go()
-    return entrannas.analysis.benchmark(judge, names, seeds, settings, out, resume, _listeners), out
+    return entrannas.analysis.benchmark(judge, names, seeds, settings, out, resume, _listeners, latencies), out
 
 
 def _listeners() -> list[Listener]:
@@ -153,8 +187,19 @@ def _print_accuracies(result: Mapping[str, Any]) -> None:
         print(f"{method:<20}{cells(row)}{row['seconds']:>8.0f}{row['peak_memory_bytes'] / 1e6:>9.0f}")
         if "before_trials" in row:
             print(f"{'  before its trials':<20}{cells(row['before_trials'])}".rstrip())
-    for name, row in (("one random look", result["random_mean"]), ("best of the table", result["optimum"])):
+    limited = "within limit" if "hardware" in result else "of the table"
+    for name, row in (("one random look", result["random_mean"]), (f"best {limited}", result["optimum"])):
         print((f"{name:<20}" + "".join(f"{row[data]:5.2f}{'':<19}" for data in DATASETS)).rstrip())
+
+
+def _print_latencies(result: Mapping[str, Any]) -> None:
+    """Print a row a method: what the networks took on the device."""
+    asked = result["hardware"]
+    print(f"\nat most {asked['limit_ms']:g} ms on {asked['device']}: {asked['within']:,} of the table; measured:")
+    for method, row in result["methods"].items():
+        took = row["hardware"]["milliseconds"].values()
+        told = ", ".join("not known" if one is None else f"{one:.2f}" for one in took)
+        print(f"{method:<20}{told} ms; {row['hardware']['within']} of {len(took)} within the limit")
 
 
 def _print_percentiles(result: Mapping[str, Any]) -> None:

@@ -1,8 +1,9 @@
 from .cells import Live, live_weights
 from .costs import cost
 from .counting import Cost, Map, check_operations, places, target_cost
+from .edge_latencies import Edge, EdgeLatencies
 from .lanes import LANES, Lanes, image_of, spread, without
-from .latencies import Conditions, Correction, LatencyTable, Runtime, StackLatency, Timing, Whole
+from .latencies import Conditions, Correction, LatencyTable, Runtime, StackLatency, Timing, Whole, load_latencies
 from .network import Network, build_network
 from .operations import normalise_across
 from .pieces import PARTS, Part, Piece, Stack
@@ -16,6 +17,8 @@ __all__ = [
     "Conditions",
     "Correction",
     "Cost",
+    "Edge",
+    "EdgeLatencies",
     "Lanes",
     "LatencyTable",
     "Live",
@@ -37,6 +40,7 @@ __all__ = [
     "cost",
     "image_of",
     "live_weights",
+    "load_latencies",
     "normalise_across",
     "places",
     "prices_of",

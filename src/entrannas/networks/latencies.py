@@ -20,6 +20,7 @@ from entrannas.architecture import NONE, Genotype, Stem
 from entrannas.errors import InputError, brief, explain
 from entrannas.files import read_whole, write_whole
 from entrannas.networks.counting import check_operations
+from entrannas.networks.edge_latencies import EdgeLatencies
 from entrannas.networks.pieces import PARTS, Counted, Part, Piece, Stack
 from entrannas.networks.size import Size
 
@@ -174,9 +175,9 @@ class StackLatency:
     connections: Mapping[str, Mapping[str, tuple[int, int]]]
     inputs: int
 
-    def connection(self, kind: str, node: int, operation: str) -> int:
-        """Return what an operation takes on an edge that leaves a node, in all cells of a kind together."""
-        return self.connections[kind][operation][node >= self.inputs]
+    def connection(self, kind: str, edge: tuple[int, int], operation: str) -> int:
+        """Return what an operation takes on an edge, in all cells of a kind together."""
+        return self.connections[kind][operation][edge[0] >= self.inputs]
 
     def total(self, genotype: Genotype) -> int:
         """Return what the network of a genotype takes, a connection at a time.
@@ -185,10 +186,10 @@ class StackLatency:
         that, this sum, which then is the larger, does not.
         """
         return self.rest + sum(
-            self.connection(kind, one.input, one.operation)
+            self.connection(kind, (one.input, node), one.operation)
             for kind, cell in genotype.cells.items()
-            for _, node in cell.by_node()
-            for one in node
+            for node, connections in cell.by_node()
+            for one in connections
         )
 
 
@@ -328,3 +329,19 @@ class LatencyTable:
             return self.timings[piece].median
         except KeyError:
             raise InputError(f"the table of latencies lacks {piece}: measure it, or choose another table") from None
+
+
+def load_latencies(path: str | Path) -> LatencyTable | EdgeLatencies:
+    """Read a file with a table of either kind.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is no table of latencies.
+    """
+    path = Path(path).expanduser()
+    text = read_whole(path, _MOST)
+    kind = EdgeLatencies if b'"edges"' in text else LatencyTable  # which stands in no other
+    try:
+        return kind.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

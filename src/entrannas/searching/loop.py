@@ -14,7 +14,15 @@ from torch import Tensor
 from entrannas.architecture import Connection, Genotype, render_genotype, save_pictures
 from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, training_batches
 from entrannas.errors import InputError
-from entrannas.networks import Cost, LatencyTable, Size, normalise_across, target_cost
+from entrannas.networks import (
+    Cost,
+    EdgeLatencies,
+    LatencyTable,
+    Size,
+    load_latencies,
+    normalise_across,
+    target_cost,
+)
 from entrannas.report import Page
 from entrannas.runs import LATENCIES, Configuration, Listener, Result, Run, Task
 from entrannas.runtime import (
@@ -189,7 +197,7 @@ def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
     return order[:own], order[own : own + alphas]
 
 
-def latencies_of(config: SearchConfig, run: Run | None = None) -> LatencyTable | None:
+def latencies_of(config: SearchConfig, run: Run | None = None) -> LatencyTable | EdgeLatencies | None:
     """Load the table by which latencies are limited: the one that a run has kept, or else that of the settings.
 
     Raises:
@@ -201,7 +209,7 @@ def latencies_of(config: SearchConfig, run: Run | None = None) -> LatencyTable |
     if kept is None and config.latency_table is None:
         raise InputError("--max-latency-ms goes by a table: give one by --latency-table, which entrannas latency makes")
     try:
-        return LatencyTable.load(kept or str(config.latency_table))
+        return load_latencies(kept or str(config.latency_table))
     except FileNotFoundError:
         raise InputError(f"no table of latencies {config.latency_table}: entrannas latency --table makes it") from None
 
@@ -211,7 +219,7 @@ def build_searcher(
     config: SearchConfig,
     data: TrainingData,
     replay: Replay | None = None,
-    table: LatencyTable | None = None,
+    table: LatencyTable | EdgeLatencies | None = None,
 ) -> Searcher:
     """Build what a search of that configuration starts from.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from entrannas.architecture import NONE, CellGenotype, Connection, Genotype, SearchSpace
 from entrannas.errors import InputError
-from entrannas.networks import Cost, LatencyTable, Map, Size, Stack, prices_of
+from entrannas.networks import Cost, Edge, EdgeLatencies, LatencyTable, Map, Size, Stack, prices_of
 from entrannas.searching.budget import Budget, Weights
 from entrannas.searching.knapsack import Choices
 from entrannas.searching.limits import LATENCY
@@ -112,7 +112,7 @@ def budget_of(
     image: Map,
     may_drop: bool = False,
     inputs: int | None = None,
-    table: LatencyTable | None = None,
+    table: LatencyTable | EdgeLatencies | None = None,
 ) -> Budget | None:
     """Make the budget of target networks of a size; None where nothing is limited.
 
@@ -140,7 +140,7 @@ def budget_of(
 
 
 def _priced(
-    limits: Mapping[str, int], space: SearchSpace, size: Size, image: Map, table: LatencyTable | None
+    limits: Mapping[str, int], space: SearchSpace, size: Size, image: Map, table: LatencyTable | EdgeLatencies | None
 ) -> Budget:
     prices, latency = prices_of(space, size, image), None
     if LATENCY in limits:
@@ -151,9 +151,9 @@ def _priced(
     def numbers(cost: Cost, nanoseconds: int) -> list[int]:
         return [nanoseconds if name == LATENCY else getattr(cost, name) for name in limits]
 
-    def connection(kind: str, i: int, operation: str, cost: Cost) -> list[int]:
+    def connection(kind: str, edge: Edge, operation: str, cost: Cost) -> list[int]:
         free = latency is None or operation == NONE
-        return numbers(cost, 0 if free else latency.connection(kind, i, operation))  # type: ignore[union-attr]
+        return numbers(cost, 0 if free else latency.connection(kind, edge, operation))  # type: ignore[union-attr]
 
     return Budget(
         space,
@@ -163,8 +163,8 @@ def _priced(
         {
             kind: np.array(
                 [
-                    [connection(kind, i, name, cost) for name, cost in zip(space.operations, row, strict=True)]
-                    for (i, _), row in zip(space.edges, rows, strict=True)
+                    [connection(kind, edge, name, cost) for name, cost in zip(space.operations, row, strict=True)]
+                    for edge, row in zip(space.edges, rows, strict=True)
                 ]
             )
             for kind, rows in prices.connections.items()
@@ -173,7 +173,7 @@ def _priced(
 
 
 def _out_of_reach(
-    limits: Mapping[str, int], choices: Choices, size: Size, image: Map, table: LatencyTable | None
+    limits: Mapping[str, int], choices: Choices, size: Size, image: Map, table: LatencyTable | EdgeLatencies | None
 ) -> str:
     """Say what the least is, and which channels, or which cells, would do."""
 
