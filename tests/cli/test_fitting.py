@@ -11,7 +11,7 @@ from entrannas.fitting.planning import Plan, TrainStage
 
 STAGE = TrainStage(None, "cifar", 5, 8, 32, 40, 100.0, 11.0)
 RESULT = FitResult(
-    Path("fit"), Plan(115.0, 0.5, None, STAGE), None, Path("fit/train"), 0.9, 1234, 5678, 114.0, 120.0, None
+    Path("fit"), Plan(115.0, 0.5, None, STAGE), None, Path("fit/train"), 0.9, 1234, 5678, 114.0, 120.0, None, 4.25
 )
 
 
@@ -38,7 +38,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
 def test_flags_come_to_the_function_and_its_result_is_printed(
     asked: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = asked("photos", "--time", "1h30m", "--seed", "7", "--out", "there", "--skip-damaged")
+    given = asked(
+        "photos", "--time", "1h30m", "--seed", "7", "--out", "there", "--skip-damaged", "--max-parameters", "2M"
+    )
     given.pop("listeners")
     assert given == {
         "data": "photos",
@@ -47,6 +49,10 @@ def test_flags_come_to_the_function_and_its_result_is_printed(
         "out": Path("there"),
         "skip_damaged": True,
         "resume": False,
+        "max_parameters": 2_000_000,
+        "max_multiply_adds": None,
+        "max_latency_ms": None,
+        "latency_table": None,
     }
     assert capsys.readouterr().out.splitlines() == [
         "fit             fit",
@@ -54,6 +60,7 @@ def test_flags_come_to_the_function_and_its_result_is_printed(
         "test accuracy   90.00 %",
         "parameters      1,234",
         "multiply-adds   5,678",
+        "latency         4.250 ms",
         "next            entrannas predict fit/train IMAGE",
     ]
     given = asked("--resume", "--out", "there", "--json")

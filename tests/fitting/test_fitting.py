@@ -158,6 +158,23 @@ def test_where_there_is_no_time_for_a_search_a_published_cell_is_trained(
     assert "entrannas train darts-v2 --config fit/train.yaml" in (tmp_path / "fit" / "train.yaml").read_text()
 
 
+def test_a_fit_with_limits_searches_and_trains_within_them_and_keeps_them(planned_fit: Fit, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    limits = {"max_parameters": 18_000, "max_latency_ms": 1000.0}
+    with pytest.raises(KeyboardInterrupt):
+        planned_fit(listeners=[heard.append, Cut("search", 1)], **limits)
+    assert "limits: the network has at most 18,000 parameters and 1000 ms" in _told(heard)
+    with pytest.raises(InputError, match="was started with other limits: resume it without any"):
+        planned_fit(data=None, seconds=None, resume=True, max_parameters=18_001)
+    result = planned_fit(data=None, seconds=None, resume=True)
+    searched = Run.open(tmp_path / "fit" / "search", "search").config(SearchConfig)
+    assert (searched.max_parameters, searched.target_channels) == (18_000, 4)
+    assert result.parameters <= 18_000 and result.latency_ms is not None and 0 < result.latency_ms < 1000
+    with pytest.raises(InputError, match="within the limits: 3 cells of 4 channels have"):
+        planned_fit(out="other", max_parameters=10)
+    assert not (tmp_path / "other").exists()
+
+
 def test_epochs_go_by_what_its_own_take(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The clock stands still but for a minute an epoch, which is more than was planned, later for less."""
     monkeypatch.setattr(fitting, "_WATCHED", WATCHED)

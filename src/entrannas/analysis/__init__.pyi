@@ -1,3 +1,4 @@
+from .clocks import Clock, clock
 from .forecasting import Forecast, Phase, forecast
 from .gap import Consistency, consistency
 from .hardware import Hardware
@@ -7,13 +8,14 @@ from .nasbench201 import DATASETS, Budget201, NASBench201
 from .nasbench301 import Budget301, NASBench301
 from .ranking import rank
 from .shortening import Shorter
-from .sizing import sized
+from .sizing import largest, sized, within
 from .timing import Steps, timed
 
 __all__ = [
     "DATASETS",
     "Budget201",
     "Budget301",
+    "Clock",
     "Consistency",
     "Forecast",
     "Hardware",
@@ -25,10 +27,13 @@ __all__ = [
     "Shorter",
     "Steps",
     "benchmark",
+    "clock",
     "consistency",
     "forecast",
+    "largest",
     "latency",
     "rank",
     "sized",
     "timed",
+    "within",
 ]

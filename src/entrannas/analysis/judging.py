@@ -12,13 +12,14 @@ from entrannas.analysis.searches import Ended, check_out, search_apart
 from entrannas.architecture import Genotype, save_plot
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
-from entrannas.networks import EdgeLatencies
 from entrannas.report import BENCH, write_bench_report
 from entrannas.runs import LATENCIES, Claim, Listener
 from entrannas.searching import METHODS, SearchConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from entrannas.networks import EdgeLatencies
 
 
 class Verdicts(Protocol):
@@ -79,7 +80,7 @@ def benchmark(
     out: str | Path,
     resume: bool = False,
     listeners: Callable[[], Sequence[Listener]] = tuple,
-    latencies: EdgeLatencies | None = None,
+    latencies: "EdgeLatencies | None" = None,
 ) -> dict[str, Any]:
     """Search by each method with each seed, judge what was derived, and leave `bench.json`, a plot and a page.
 

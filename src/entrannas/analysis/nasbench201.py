@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from entrannas.analysis.hardware import Hardware
 from entrannas.analysis.judging import spread
 from entrannas.analysis.table201 import SHOWN, SPACE, check_there, read_columns
 from entrannas.architecture import Genotype
 from entrannas.errors import InputError
+
+if TYPE_CHECKING:
+    from entrannas.analysis.hardware import Hardware
 
 Budget201 = Literal["small", "full"]
 BUDGETS: dict[Budget201, dict[str, Any]] = {
@@ -43,7 +45,7 @@ class Table:
     AXIS: ClassVar[str] = "CIFAR-10 test accuracy, %"
 
     accuracies: dict[str, dict[str, float]]
-    hardware: Hardware | None = None
+    hardware: "Hardware | None" = None
 
     def look_up(self, genotype: Genotype) -> dict[str, float]:
         """Return what an architecture reaches, by data set.
@@ -102,7 +104,7 @@ class NASBench201:
     LIMIT: ClassVar[str] = "may keep several operations on an edge, the table holds one"
 
     table: Path
-    hardware: Hardware | None = None
+    hardware: "Hardware | None" = None
 
     def check(self) -> None:
         """Check that the table is there.

@@ -4,20 +4,23 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import entrannas.analysis
 import entrannas.runs
-from entrannas.analysis import DATASETS, Budget201, Budget301, Hardware, Judge, NASBench201, NASBench301
+from entrannas.analysis import DATASETS, Budget201, Budget301, Judge, NASBench201, NASBench301
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_json
 from entrannas.cli.process import follow_parent, let_go
 from entrannas.errors import InputError
-from entrannas.networks import EdgeLatencies
 from entrannas.runs import DATA, LEARNING, NETWORK, RUN, Configuration, Listener
 from entrannas.searching import SearchConfig
+
+if TYPE_CHECKING:
+    from entrannas.analysis import Hardware
+    from entrannas.networks import EdgeLatencies
 
 bench = typer.Typer(
     no_args_is_help=True,
@@ -111,7 +114,7 @@ def bench_nasbench301(
     _print_end(result, out, as_json)
 
 
-def _hardware(path: Path | None, limit: str | None) -> Hardware | None:
+def _hardware(path: Path | None, limit: str | None) -> "Hardware | None":
     """Read a device and a limit, such as edgegpu=4, and what networks take on it."""
     if path is None and limit is None:
         return None
@@ -124,7 +127,7 @@ def _hardware(path: Path | None, limit: str | None) -> Hardware | None:
         milliseconds = 0.0
     if not (device and 0.001 <= milliseconds <= 1e6):
         raise InputError(f"--max-latency {limit[:100]!r} is no device and milliseconds, such as edgegpu=4")
-    return Hardware.load(path, device, milliseconds)
+    return entrannas.analysis.Hardware.load(path, device, milliseconds)
 
 
 def _judged(
@@ -134,7 +137,7 @@ def _judged(
     settings: Settings,
     out: Path | None,
     resume: bool,
-    latencies: EdgeLatencies | None = None,
+    latencies: "EdgeLatencies | None" = None,
 ) -> tuple[dict[str, Any], Path]:
     """Search, and return what the judge says and where all is."""
     if resume and out is None:

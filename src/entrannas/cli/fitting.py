@@ -6,6 +6,7 @@ import typer
 
 import entrannas.fitting
 from entrannas.cli.flags import Json, Log, Out, Settings, option, settings_of
+from entrannas.cli.limits import LatencyTable, MaxLatency, MaxMultiplyAdds, MaxParameters
 from entrannas.cli.printing import listeners, print_cost, print_json
 from entrannas.errors import InputError
 from entrannas.fitting import seconds_in, told
@@ -30,6 +31,10 @@ def fit(
             RUN, "The time that there is: 30m, 2h, 1h30m; a number alone is minutes.", metavar="TIME", parser=_seconds
         ),
     ] = None,
+    max_parameters: MaxParameters = None,
+    max_multiply_adds: MaxMultiplyAdds = None,
+    max_latency_ms: MaxLatency = None,
+    latency_table: LatencyTable = None,
     out: Out = None,
     resume: Annotated[
         bool, option(RUN, "Go on with the fit in --out, in what is left of its time.", "--resume")
@@ -41,13 +46,25 @@ def fit(
 
     What is done in that time is planned by a look at the images and by some steps on this machine, and is told first.
     """
-    result = entrannas.fitting.fit(**settings, seconds=time, out=out, resume=resume, listeners=listeners(log))
+    result = entrannas.fitting.fit(
+        **settings,
+        seconds=time,
+        out=out,
+        resume=resume,
+        listeners=listeners(log),
+        max_parameters=max_parameters,
+        max_multiply_adds=max_multiply_adds,
+        max_latency_ms=max_latency_ms,
+        latency_table=latency_table,
+    )
     print(f"fit             {result.run}")
     print(
         f"time            {told(result.seconds)}, {100 * result.seconds / result.within:.1f} % of {told(result.within)}"
     )
     print(f"test accuracy   {100 * result.test_accuracy:.2f} %")
     print_cost(result.parameters, result.multiply_adds)
+    if result.latency_ms is not None:
+        print(f"latency         {result.latency_ms:.3f} ms")
     if result.network is not None:
         print(f"network         {result.network}")
     print(f"next            entrannas predict {result.training} IMAGE")

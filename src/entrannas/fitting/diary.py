@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from entrannas.errors import InputError
 from entrannas.files import read_whole, write_whole
@@ -28,6 +28,8 @@ class Kept(Record):
         seconds: the time that there is.
         used: how much of it is used.
         settings: which images, and where to compute: those of the settings that a search and a training share.
+        limits: the most that the network may have, see `analysis.sized`.
+        table: what latencies go by; None where they are measured here.
         facts: what the plan goes by; None until they are known.
         plan: what is done; None until it is known.
         revision: how often the plan was made anew: first when it is known how long the search has taken, then by what
@@ -37,6 +39,8 @@ class Kept(Record):
     seconds: float
     used: float
     settings: dict[str, Any]
+    limits: dict[str, int] = Field(default_factory=dict)
+    table: str | None = None
     facts: Facts | None = None
     plan: Plan | None = None
     revision: int = 0

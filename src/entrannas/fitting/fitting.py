@@ -1,17 +1,21 @@
 """From images to a network in use, within a time: a search, a training, a test, and a file for ONNX Runtime."""
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from entrannas.analysis import Clock, clock
 from entrannas.architecture import Genotype, load_genotype
 from entrannas.deploy import export
 from entrannas.errors import InputError
 from entrannas.files import names_in, write_whole
 from entrannas.fitting.diary import DIARY, Diary, Kept
+from entrannas.fitting.limits import limits_of_search, rungs_within
 from entrannas.fitting.looking import look
 from entrannas.fitting.planning import (
     BETWEEN,
@@ -20,6 +24,7 @@ from entrannas.fitting.planning import (
     TRAINED_LONG,
     Facts,
     Plan,
+    Rung,
     SearchStage,
     TooLittleTime,
     TrainStage,
@@ -44,9 +49,9 @@ from entrannas.runs import (
     in_a_comment,
     settings_file,
 )
-from entrannas.runtime import Device, Precision, launched
-from entrannas.searching import SearchConfig, SearchEpoch, search
-from entrannas.training import TrainConfig, TrainResult, train
+from entrannas.runtime import Device, Precision, launched, start
+from entrannas.searching import LATENCY, SearchConfig, SearchEpoch, limits_of, search
+from entrannas.training import Description, TrainConfig, TrainResult, train
 
 _DATA: str = Configuration.model_fields["data"].default
 _LOOK = 0.005  # of the time, for which each of three networks is measured,
@@ -74,6 +79,7 @@ class FitResult(Result):
         seconds: how long it took, with the time before an interruption.
         within: the time that there was for it.
         network: the ONNX file; None where it could not be written.
+        latency_ms: what the network takes for an image, as far as that was limited.
     """
 
     plan: Plan
@@ -85,6 +91,7 @@ class FitResult(Result):
     seconds: float
     within: float
     network: Path | None
+    latency_ms: float | None
 
     def json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -104,6 +111,10 @@ def fit(
     seed: int = 0,
     device: Device = "auto",
     precision: Precision = "32-true",
+    max_parameters: int | None = None,
+    max_multiply_adds: int | None = None,
+    max_latency_ms: float | None = None,
+    latency_table: str | Path | None = None,
 ) -> FitResult:
     """Find, train, test and export a network for images, within a time.
 
@@ -124,17 +135,24 @@ def fit(
         seed: of everything that is drawn.
         device: where to compute.
         precision: 32-bit floats, or bf16-mixed.
+        max_parameters: the most that the network may have.
+        max_multiply_adds: likewise, for one image.
+        max_latency_ms: likewise, milliseconds for an image at inference, with one thread, in PyTorch.
+        latency_table: a table by which these go, in the place of this machine.
 
     Raises:
-        InputError: the time is too little, or the data, the device or the directory cannot be used.
+        InputError: the time is too little, no network is within the limits, or the data, the table, the device or the
+            directory cannot be used.
     """
     began = time.monotonic()
     if launched()[1] > 1:
         raise InputError("a fit is of one process: start it without a launcher")
+    limits = limits_of(max_parameters, max_multiply_adds, max_latency_ms)
+    wanted = {name: limit for name, limit in limits.items() if limit is not None}
     with _claimed(data, out, resume) as claim:
         if resume:
             diary = Diary.read(claim.path, began)
-            _check_time(diary.kept, seconds)
+            _check_same(diary.kept, seconds, wanted)
             if data is not None:  # the same images, elsewhere
                 diary.kept = diary.kept.model_copy(update={"settings": diary.kept.settings | {"data": data}})
         else:
@@ -151,7 +169,13 @@ def fit(
                 "precision": precision,
             }
             resolved = Configuration.resolve(settings).model_dump(mode="json")
-            kept = Kept(seconds=checked(seconds), used=0.0, settings={name: resolved[name] for name in settings})
+            kept = Kept(
+                seconds=checked(seconds),
+                used=0.0,
+                settings={name: resolved[name] for name in settings},
+                limits=wanted,
+                table=None if latency_table is None else os.path.abspath(latency_table),
+            )
             diary = Diary(claim.path / DIARY, kept, began)
         return _Fit(claim.path, diary, tuple(listeners)).done()
 
@@ -175,9 +199,11 @@ def _claimed(data: str | None, out: str | Path | None, resume: bool) -> Claim:
     return Claim(path, check_there if resume else check_free)
 
 
-def _check_time(kept: Kept, seconds: float | None) -> None:
+def _check_same(kept: Kept, seconds: float | None, limits: Mapping[str, int]) -> None:
     if seconds not in (None, kept.seconds):
         raise InputError(f"the fit was started with a time of {told(kept.seconds)}: resume it without --time")
+    if limits not in ({}, kept.limits):
+        raise InputError("the fit was started with other limits: resume it without any")
 
 
 @dataclass(frozen=True)
@@ -194,6 +220,10 @@ class _Fit:
     diary: Diary
     listeners: tuple[Listener, ...]
 
+    @cached_property
+    def _clock(self) -> Clock | None:
+        return clock(self.diary.kept.table) if LATENCY in self.diary.kept.limits else None
+
     def done(self) -> FitResult:
         """Do all that is not done yet."""
         events, published = Events(self.listeners), load_genotype(PUBLISHED)
@@ -206,6 +236,7 @@ class _Fit:
             searched = self._searched(events)
             trained = self._trained(searched.genotype() if searched else published, searched, events)
             network = self._exported(trained, events)
+            taken = self._latency(trained)
         finally:
             if self.diary.kept.plan is not None:
                 self.diary.note()
@@ -220,6 +251,7 @@ class _Fit:
             seconds=self.diary.used,
             within=self.diary.kept.seconds,
             network=network,
+            latency_ms=taken,
         )
 
     def _known(self) -> tuple[Facts, Plan]:
@@ -234,17 +266,24 @@ class _Fit:
         seconds = self.diary.kept.seconds
         facts = look(Configuration.resolve(self.diary.kept.settings), published, min(most, max(least, _LOOK * seconds)))
         try:
-            plan = planned(facts, self.diary.left, published)
+            plan = planned(facts, self.diary.left, published, rungs=self._rungs(facts, published))
         except TooLittleTime as error:
             raise TooLittleTime(seconds, error.least + self.diary.used) from None
         self._take(facts, plan, 0)
-        for line in told_plan(seconds, facts, plan):
+        for line in (*told_plan(seconds, facts, plan), *told_limits(self.diary.kept.limits)):
             events.tell(line)
+
+    def _rungs(self, facts: Facts, cell: Genotype) -> list[Rung] | None:
+        limits, settings = self.diary.kept.limits, self.diary.kept.settings
+        if not limits:
+            return None
+        step = 8 if start(settings["device"], settings["precision"]).device.type == "cuda" else 4
+        return rungs_within(facts, cell, limits, step, self._clock)
 
     def _take(self, facts: Facts, plan: Plan, revision: int) -> None:
         """Make a plan the one that is gone by: as settings files first, then in the diary."""
         if plan.search is not None:
-            config = self._search_config(plan.search)
+            config = self._search_config(facts, plan, plan.search)
             self._write("search.yaml", f"entrannas search --config {self.path}/search.yaml", config)
         cells = PUBLISHED if plan.search is None else f"{self.path}/search"
         training = self._train_config(plan.training)
@@ -255,8 +294,12 @@ class _Fit:
         text = f"# As planned by entrannas fit; the same again: {in_a_comment(command)}\n{settings_file(config)}"
         write_whole(self.path / name, text.encode())
 
-    def _search_config(self, stage: SearchStage) -> SearchConfig:
+    def _search_config(self, facts: Facts, plan: Plan, stage: SearchStage) -> SearchConfig:
         shares = {"weights_share": stage.share, "alpha_share": stage.share}
+        limits, target = self.diary.kept.limits, plan.training
+        if limits:
+            shares |= limits_of_search(facts, stage, target, load_genotype(PUBLISHED), limits)
+            shares |= {"target_cells": target.cells, "target_channels": target.channels}
         return SearchConfig.resolve(self._settings(stage) | shares)
 
     def _train_config(self, stage: TrainStage) -> TrainConfig:
@@ -276,7 +319,7 @@ class _Fit:
         path = self.path / "search"
         run = Run.find(path)
         if run is None or not run.sound(RESULT):
-            search(self._search_config(plan.search), path, run is not None, [*self.listeners, self.diary])
+            search(self._search_config(facts, plan, plan.search), path, run is not None, [*self.listeners, self.diary])
             run = Run.open(path, "search")
         if self.diary.kept.revision == 0:
             took = fmean(line.seconds for line in run.metrics(SearchEpoch))
@@ -290,10 +333,11 @@ class _Fit:
 
     def _plan_training(self, facts: Facts, plan: Plan, genotype: Genotype) -> Plan:
         """Plan the training in the time that is left; where that is too little, its first epoch is all."""
+        rungs = self._rungs(facts, genotype)
         try:
-            return replace(plan, training=planned(facts, self.diary.left, genotype, search=False).training)
+            return replace(plan, training=planned(facts, self.diary.left, genotype, False, rungs).training)
         except TooLittleTime as error:
-            training = planned(facts, error.least, genotype, search=False).training
+            training = planned(facts, error.least, genotype, False, rungs).training
             return replace(plan, training=training)
 
     def _trained(self, genotype: Genotype, searched: Run | None, events: Events) -> TrainResult:
@@ -316,6 +360,13 @@ class _Fit:
         except InputError as error:
             events.tell(f"no ONNX file is written: {error}")
             return None
+
+    def _latency(self, trained: TrainResult) -> float | None:
+        """Return the milliseconds of the network, if they are limited."""
+        if self._clock is None:
+            return None
+        described = Description.of(Run.open(trained.run, "train"))
+        return self._clock.nanoseconds(described.genotype, described.size, described.shape[1:]) / 1e6
 
 
 class _Otherwise(Exception):
@@ -385,6 +436,16 @@ def told_plan(seconds: float, facts: Facts, plan: Plan) -> Iterator[str]:
             f"{stage.epochs:,} epochs, batch {stage.batch_size}, {shares}; about {told(stage.seconds)}"
         )
     yield _told_training(facts, plan.training)
+
+
+def told_limits(limits: Mapping[str, int]) -> Iterator[str]:
+    """Tell what a network may have at most, if anything."""
+    if limits:
+        each = (
+            f"{limit / 1e6:g} ms" if name == LATENCY else f"{limit:,} {name.replace('_', '-')}"
+            for name, limit in limits.items()
+        )
+        yield f"limits: the network has at most {' and '.join(each)}"
 
 
 def _told_training(facts: Facts, stage: TrainStage) -> str:

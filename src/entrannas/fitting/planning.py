@@ -7,7 +7,7 @@ time is left above that is more epochs. All numbers with a name are our choice.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from entrannas.architecture import Genotype, Stem
@@ -175,7 +175,9 @@ class TooLittleTime(InputError):
         )
 
 
-def planned(facts: Facts, seconds: float, cell: Genotype, search: bool = True) -> Plan:
+def planned(
+    facts: Facts, seconds: float, cell: Genotype, search: bool = True, rungs: Sequence[Rung] | None = None
+) -> Plan:
     """Plan what is done within a time.
 
     Args:
@@ -183,12 +185,13 @@ def planned(facts: Facts, seconds: float, cell: Genotype, search: bool = True) -
         seconds: the time.
         cell: what stands for the cells that are not known yet.
         search: whether there may be a search; else the cell is known, and what is left to be planned is its training.
+        rungs: the sizes that there are, the lowest first; by default the whole ladder.
 
     Raises:
         TooLittleTime: the smallest network cannot be trained within it.
     """
-    rungs = [rung for rung in ladder(facts.shape) if _has_room(facts, rung, _batch_size(facts.images))]
-    rungs = rungs or ladder(facts.shape)[:1]
+    every = ladder(facts.shape) if rungs is None else rungs
+    rungs = [rung for rung in every if _has_room(facts, rung, _batch_size(facts.images))] or every[:1]
     reading = (2 if search else 1) * facts.read_seconds
     usable = (1 - RESERVE) * seconds - reading
     batch_size = _batch_size(facts.images)
@@ -257,15 +260,20 @@ def step_seconds(facts: Facts, rung: Rung, batch_size: int, cell: Genotype) -> f
 
 def multiply_adds(facts: Facts, rung: Rung, cell: Genotype) -> int:
     """Return those of a network of a rung for one image."""
-    size = Size(rung.cells, rung.channels, facts.classes, facts.shape[0], rung.stem)
-    return target_cost(cell, size, _sides(facts, rung)).multiply_adds
+    return target_cost(cell, size_of(facts, rung), sides(facts, rung)).multiply_adds
 
 
-def _sides(facts: Facts, rung: Rung) -> tuple[int, int]:
+def size_of(facts: Facts, rung: Rung) -> Size:
+    """Return the size of a network of a rung."""
+    return Size(rung.cells, rung.channels, facts.classes, facts.shape[0], rung.stem)
+
+
+def sides(facts: Facts, rung: Rung) -> tuple[int, int]:
+    """Return height and width of the images of a rung."""
     return facts.shape[1:] if rung.image_size is None else (rung.image_size, rung.image_size)
 
 
-def _search(facts: Facts, rungs: list[Rung], seconds: float, cell: Genotype) -> SearchStage | None:
+def _search(facts: Facts, rungs: Sequence[Rung], seconds: float, cell: Genotype) -> SearchStage | None:
     """Return the search that there is time for, on one of the rungs, or None."""
     images = facts.images // 2
     batch_size = _batch_size(images)
@@ -293,7 +301,7 @@ def _of_super_net(rung: Rung) -> Rung:
     return replace(rung, cells=min(rung.cells, 8), channels=min(16, max(8, rung.channels // 2)))
 
 
-def _highest(rungs: list[Rung], fits: Callable[[Rung], bool]) -> Rung | None:
+def _highest(rungs: Sequence[Rung], fits: Callable[[Rung], bool]) -> Rung | None:
     """Return the highest rung which fits, as do all below it."""
     found = None
     for rung in rungs:
@@ -315,6 +323,6 @@ def _ending(facts: Facts, rung: Rung, cell: Genotype) -> float:
 
 def _has_room(facts: Facts, rung: Rung, batch_size: int) -> bool:
     """Tell whether the steps of a rung have room in memory, and leave some."""
-    height, width = _sides(facts, rung)
+    height, width = sides(facts, rung)
     pixels = height * width / (64 if rung.stem == "imagenet" else 1)
     return facts.room is None or BASE + BYTES * batch_size * rung.cells * rung.channels * pixels <= 0.8 * facts.room

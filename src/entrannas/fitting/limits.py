@@ -1,0 +1,72 @@
+"""What a fit's network may have at most: which sizes that leaves, and what it means for the search before it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from entrannas.analysis import Clock, largest, within
+from entrannas.architecture import Genotype
+from entrannas.fitting.planning import Facts, Rung, SearchStage, TrainStage, ladder, sides, size_of
+from entrannas.networks import target_cost
+from entrannas.searching import LATENCY
+
+
+def rungs_within(
+    facts: Facts, cell: Genotype, limits: Mapping[str, int], step: int, clock: Clock | None = None
+) -> list[Rung]:
+    """Return the rungs of the ladder on which the network of a cell is within limits.
+
+    The last is the next one made narrower, so that it is too: with the most channels, a multiple of `step`, that are.
+
+    Args:
+        facts: of the images.
+        cell: the cell.
+        limits: the most that the network may have, see `analysis.sized`.
+        step: what channels are a multiple of.
+        clock: tells latencies, where they are limited.
+
+    Raises:
+        InputError: no network is.
+    """
+    found: list[Rung] = []
+    for rung in ladder(facts.shape):
+        size, image = size_of(facts, rung), sides(facts, rung)
+        if (clock is None or clock.knows(cell, size, image)) and within(cell, image, limits, clock)(size):
+            found.append(rung)
+            continue
+        if found and rung.channels <= found[-1].channels:  # it has more cells, or larger images
+            break
+        narrow = largest(cell, size, image, limits, step, clock)
+        last = replace(rung, cells=narrow.cells, channels=min(narrow.channels, rung.channels))
+        if not found or (last.cells >= found[-1].cells and last.channels > found[-1].channels):
+            found.append(last)
+        break
+    return found
+
+
+def limits_of_search(
+    facts: Facts, search: SearchStage, training: TrainStage, cell: Genotype, limits: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the limits of what a search derives, for the cells and channels of the training behind it.
+
+    Where a search sees smaller images, or has another stem, they are scaled as the cost of a known cell is. In the
+    place of a latency stand as many multiply-adds as that cell has, which is within it. Both are ours: what holds the
+    promise is the size of the training, which is chosen when the cells are known.
+
+    Args:
+        facts: of the images.
+        search: the search.
+        training: the training behind it, whose network of that cell is within the limits.
+        cell: the known cell.
+        limits: those of the network that is trained.
+    """
+    at = Rung(search.image_size, search.stem, training.cells, training.channels)
+    behind = Rung(training.image_size, training.stem, training.cells, training.channels)
+    seen, trained = (target_cost(cell, size_of(facts, rung), sides(facts, rung)) for rung in (at, behind))
+    scaled = {
+        name: int(limit * getattr(seen, name) / getattr(trained, name))
+        for name, limit in limits.items()
+        if name != LATENCY
+    }
+    if LATENCY in limits:
+        scaled["multiply_adds"] = min(seen.multiply_adds, scaled.get("multiply_adds", seen.multiply_adds))
+    return {f"max_{name}": limit for name, limit in scaled.items()}
