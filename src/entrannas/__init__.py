@@ -15,7 +15,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "analysis": ["Consistency", "Forecast", "Latency", "consistency", "forecast", "latency"],
+        "analysis": ["Consistency", "Forecast", "Latency", "Pareto", "consistency", "forecast", "latency", "pareto"],
         "architecture": ["CellGenotype", "Connection", "Genotype"],
         "deploy": ["Exported", "export"],
         "errors": ["InputError"],

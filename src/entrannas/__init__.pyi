@@ -1,4 +1,4 @@
-from .analysis import Consistency, Forecast, Latency, consistency, forecast, latency
+from .analysis import Consistency, Forecast, Latency, Pareto, consistency, forecast, latency, pareto
 from .architecture import CellGenotype, Connection, Genotype
 from .deploy import Exported, export
 from .errors import InputError
@@ -26,6 +26,7 @@ __all__ = [
     "LatencyTable",
     "Listener",
     "Network",
+    "Pareto",
     "SearchConfig",
     "SearchResult",
     "TrainConfig",
@@ -42,6 +43,7 @@ __all__ = [
     "load",
     "load_genotype",
     "log_to",
+    "pareto",
     "progress",
     "search",
     "train",

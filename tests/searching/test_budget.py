@@ -17,7 +17,7 @@ from entrannas.searching.budget import Budget
 from entrannas.searching.derivation import nonzero, strongest, strongest_or_none
 from entrannas.searching.knapsack import Choices
 from entrannas.searching.relaxation import edge_softmax, restricted, thresholded_node_softmax
-from entrannas.searching.within import Within, budget_of, closed_to_fit
+from entrannas.searching.within import Targets, Within, budget_of, closed_to_fit
 
 MEASURES = ("parameters", "multiply_adds")
 LARGE = 10**15
@@ -28,7 +28,7 @@ MAP = (32, 32)
 
 
 def _budget(space: SearchSpace, size: Size, measures: tuple[str, ...], limits: Any, **options: Any) -> Budget:
-    found = budget_of(dict(zip(measures, map(int, limits), strict=True)), space, size, MAP, **options)
+    found = budget_of(dict(zip(measures, map(int, limits), strict=True)), Targets(space, size, MAP, **options))
     assert found is not None
     return found
 
@@ -238,17 +238,17 @@ def test_a_decided_cell_is_expected_to_cost_what_it_does() -> None:
 def test_what_cannot_be_met_is_one_line_with_the_least_and_what_would_do() -> None:
     size = Size(8, 16, 10, 3, "cifar")
     with pytest.raises(InputError) as refusal:
-        budget_of({"parameters": 30_000, "multiply_adds": None}, DARTS, size, MAP)
+        budget_of({"parameters": 30_000, "multiply_adds": None}, Targets(DARTS, size, MAP))
     text = str(refusal.value)
     assert "no network of 8 cells and 16 channels is within the budget: the least is " in text and "\n" not in text
     least = int(text.split("the least is ")[1].split(" parameters")[0].replace(",", ""))
     channels = int(text.split("--target-channels ")[1].split()[0])
-    assert budget_of({"parameters": least}, DARTS, size, MAP) is not None
+    assert budget_of({"parameters": least}, Targets(DARTS, size, MAP)) is not None
     with pytest.raises(InputError):
-        budget_of({"parameters": least - 1}, DARTS, size, MAP)
-    assert budget_of({"parameters": 30_000}, DARTS, replace(size, channels=channels), MAP) is not None
+        budget_of({"parameters": least - 1}, Targets(DARTS, size, MAP))
+    assert budget_of({"parameters": 30_000}, Targets(DARTS, replace(size, channels=channels), MAP)) is not None
     with pytest.raises(InputError):
-        budget_of({"parameters": 30_000}, DARTS, replace(size, channels=channels + 1), MAP)
+        budget_of({"parameters": 30_000}, Targets(DARTS, replace(size, channels=channels + 1), MAP))
     with pytest.raises(InputError, match="choose a larger limit"):
-        budget_of({"parameters": 1}, DARTS, size, MAP)
-    assert budget_of({"parameters": None, "multiply_adds": None}, DARTS, size, MAP) is None
+        budget_of({"parameters": 1}, Targets(DARTS, size, MAP))
+    assert budget_of({"parameters": None, "multiply_adds": None}, Targets(DARTS, size, MAP)) is None

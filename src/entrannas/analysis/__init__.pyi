@@ -1,5 +1,6 @@
 from .clocks import Clock, clock
 from .forecasting import Forecast, Phase, forecast
+from .frontier import Found, Pareto, pareto
 from .gap import Consistency, consistency
 from .hardware import Hardware
 from .judging import Judge, benchmark
@@ -18,11 +19,13 @@ __all__ = [
     "Clock",
     "Consistency",
     "Forecast",
+    "Found",
     "Hardware",
     "Judge",
     "Latency",
     "NASBench201",
     "NASBench301",
+    "Pareto",
     "Phase",
     "Shorter",
     "Steps",
@@ -32,6 +35,7 @@ __all__ = [
     "forecast",
     "largest",
     "latency",
+    "pareto",
     "rank",
     "sized",
     "timed",

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from entrannas.architecture import Genotype
-from entrannas.data import Batch, DataSettings, TrainingData, load_training_data
+from entrannas.data import Batch, DataSettings, TrainingData, load_training_data, plain_batches
 from entrannas.errors import InputError
 from entrannas.networks import SuperNet
 from entrannas.runs import CHECKPOINT, Run, take_up
-from entrannas.runtime import Device, each_in_turn, here, start, sum_of
+from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, each_in_turn, enough_memory, here, start, sum_of
 from entrannas.searching import (
     METHODS,
     SearchConfig,
@@ -23,11 +23,16 @@ from entrannas.searching import (
     build_searcher,
     closing,
     latencies_of,
+    shares,
     temperature,
 )
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+_BATCH = 100  # maps of larger batches are memory that is asked of the system each time
+_FOR_STATISTICS = 500
+_FOR_ACCURACY = 1000
 
 
 def finished_search(path: str | Path) -> tuple[Run, SearchConfig]:
@@ -38,15 +43,24 @@ def finished_search(path: str | Path) -> tuple[Run, SearchConfig]:
     """
     run = Run.open(Path(path), "search")
     config = run.config(SearchConfig)
+    check_super_net(path, config)
+    if len(run.metrics(SearchEpoch)) < config.epochs or run.sound(CHECKPOINT) is None:
+        raise InputError(f"{path} has not ended: go on with it first, entrannas search --out {path} --resume")
+    return run, config
+
+
+def check_super_net(path: object, config: SearchConfig) -> None:
+    """Check that a search trains a super-net in which derived networks can be measured.
+
+    Raises:
+        InputError: it is of a method without a super-net, or with partial channels.
+    """
     if not config.engines:
         raise InputError(f"{path} has no super-net to compare with: its method, {config.method}, trains none")
     if METHODS[config.method].partial > 1:
         raise InputError(
             f"{path} has operations of partial channels, which no derived network has: see {config.method}"
         )
-    if len(run.metrics(SearchEpoch)) < config.epochs or run.sound(CHECKPOINT) is None:
-        raise InputError(f"{path} has not ended: go on with it first, entrannas search --out {path} --resume")
-    return run, config
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,36 @@ class Searched:
         take_up(searcher, run.load_checkpoint()[1], run.path / CHECKPOINT)
         searcher.tau, searcher.closing = temperature(config, config.epochs - 1), closing(config, config.epochs - 1)
         return cls(fabric, config, data, searcher)
+
+    def accuracies(self, run: Run, genotypes: Iterable[Genotype]) -> list[float]:
+        """Return what architectures reach as they are, with the super-net's weights.
+
+        An architecture is the stack of the super-net with Transit-cells only. Its batch norm statistics are estimated
+        on 500 images of the weights half, its accuracy on at most 1,000 of the alpha half, on which no weight has
+        learned.
+
+        Args:
+            run: the search, whose images must be what they were.
+            genotypes: the architectures.
+
+        Raises:
+            InputError: they are others, or memory does not suffice.
+        """
+        if change := run.seen().change_to(self.data.seen()):
+            raise InputError(
+                f"the images have changed since {run.path} was searched ({change}), and with them their shares"
+            )
+        images, normalisation = self.data.images, self.data.normalisation
+        weights_images, alpha_images = shares(images.labels, self.config)
+        for_statistics = list(plain_batches(images, weights_images[:_FOR_STATISTICS], _BATCH, normalisation))
+        for_accuracy = list(plain_batches(images, alpha_images[:_FOR_ACCURACY], _BATCH, normalisation))
+        measured = []
+        for genotype in genotypes:
+            network = Fixed(self.searcher.supernet, {}, genotype, engines=())
+            with enough_memory(_BATCH, MEASURE_WITH_LESS):
+                self.estimate_statistics(network, for_statistics)
+                measured.append(accuracy(self.fabric, network, for_accuracy))
+        return measured
 
     def estimate_statistics(self, network: nn.Module, batches: Iterable[Batch]) -> None:
         """Set batch norm's statistics to the averages over the batches; one of a single image has none.

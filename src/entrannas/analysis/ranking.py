@@ -8,21 +8,15 @@ import torch
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
-from entrannas.analysis.finished import Fixed, Searched, finished_search
+from entrannas.analysis.finished import Searched, finished_search
 from entrannas.analysis.nasbench201 import Table, load_table
 from entrannas.analysis.table201 import SPACE, check_there
 from entrannas.architecture import SPACES, CellGenotype, Genotype, load_genotype, save_plot
-from entrannas.data import plain_batches
 from entrannas.errors import InputError
 from entrannas.files import to_json, write_whole
 from entrannas.report import RANK, write_report
 from entrannas.runs import Result
-from entrannas.runtime import MEASURE_WITH_LESS, Device, accuracy, enough_memory, generator
-from entrannas.searching import shares
-
-_BATCH = 100  # maps of larger batches are memory that is asked of the system each time
-_FOR_STATISTICS = 500
-_FOR_ACCURACY = 1000
+from entrannas.runtime import Device, generator
 
 
 @dataclass(frozen=True)
@@ -68,20 +62,7 @@ def rank(run: str | Path, table: str | Path, samples: int = 200, seed: int = 0, 
     accuracies = load_table(table)
     genotypes = sample(accuracies, samples, seed)
 
-    opened = Searched.load(searched, config, device, config.data_settings())
-    if change := searched.seen().change_to(opened.data.seen()):
-        raise InputError(f"the images have changed since {run} was searched ({change}), and with them their shares")
-    images, normalisation = opened.data.images, opened.data.normalisation
-    weights_images, alpha_images = shares(images.labels, config)
-    for_statistics = list(plain_batches(images, weights_images[:_FOR_STATISTICS], _BATCH, normalisation))
-    for_accuracy = list(plain_batches(images, alpha_images[:_FOR_ACCURACY], _BATCH, normalisation))
-    measured = []
-    for genotype in genotypes:
-        network = Fixed(opened.searcher.supernet, {}, genotype, engines=())
-        with enough_memory(_BATCH, MEASURE_WITH_LESS):
-            opened.estimate_statistics(network, for_statistics)
-            measured.append(accuracy(opened.fabric, network, for_accuracy))
-
+    measured = Searched.load(searched, config, device, config.data_settings()).accuracies(searched, genotypes)
     trained = [accuracies.look_up(genotype)["cifar10"] for genotype in genotypes]
     result = Ranking(
         run=searched.path,

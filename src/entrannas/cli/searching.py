@@ -1,7 +1,7 @@
 """`entrannas search` and `entrannas consistency`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,12 +20,17 @@ from entrannas.cli.flags import (
     Settings,
     resumed,
     settings_of,
+    whole,
     with_file,
 )
 from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.printing import listeners, print_cells, print_cost, print_json
-from entrannas.runs import Configuration
+from entrannas.errors import InputError
+from entrannas.runs import RUN, Configuration
 from entrannas.searching import SearchConfig
+
+if TYPE_CHECKING:
+    from entrannas.analysis import Pareto
 
 
 @settings_of(SearchConfig)
@@ -37,6 +42,16 @@ def search(
     devices: Devices = None,
     log: Log = None,
     dry_run: DryRun = False,
+    pareto: Annotated[
+        int | None,
+        whole(
+            RUN,
+            "Search within so many limits, from the one given, or from what is found without one, down to the least, "
+            "for accuracy against cost.",
+            2,
+            20,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search an architecture: leaves a run directory with a genotype in it.
@@ -45,6 +60,13 @@ def search(
     """
     if dry_run:
         check_dry_run(out, resume, devices, as_json)
+    if pareto is not None:
+        if dry_run or devices is not None:
+            raise InputError("--pareto is of several searches in one process: leave --dry-run and --devices out")
+        given, places = with_file(settings, config, SearchConfig)
+        found = SearchConfig.resolve(given, places)
+        _print_pareto(entrannas.analysis.pareto(found, pareto, out, resume, listeners(log)), as_json)
+        return
     in_processes(devices)
     resume = resume or taken_up_again(out)
     stored = resumed(out, "search", SearchConfig) if resume else {}
@@ -58,6 +80,21 @@ def search(
     print_cells(result.genotype)
     print_cost(result.parameters, result.multiply_adds)
     print(f"next            entrannas train {result.run}")
+    print_json(result, as_json)
+
+
+def _print_pareto(result: "Pareto", as_json: bool) -> None:
+    """Print a row for each search."""
+    by_time = result.measure == "latency_ms"
+    print(f"{'run':<40}{'limit':>14}{'parameters':>14}{'multiply-adds':>16}{'ms':>9}{'accuracy, %':>14}")
+    for one in result.found:
+        limit = "none" if one.limit is None else f"{one.limit:,.3f} ms" if by_time else f"{one.limit:,}"
+        took = "" if one.latency_ms is None else f"{one.latency_ms:.3f}"
+        cost = f"{one.parameters:>14,}{one.multiply_adds:>16,}{took:>9}"
+        print(f"{one.run!s:<40}{limit:>14}{cost}{100 * one.accuracy:>14.2f}")
+    print(f"\nplot            {result.run / 'pareto.png'}")
+    print(f"page            {result.run / 'report.html'}")
+    print(f"next            entrannas train {result.found[-1].run}")
     print_json(result, as_json)
 
 

@@ -1,6 +1,6 @@
 from .beside import BENCH, CONSISTENCY, EVALUATION, RANK, WORST
 from .watching import watch
-from .writer import REPORT, Page, write_bench_report, write_report
+from .writer import REPORT, Page, write_bench_report, write_comparison, write_report
 
 __all__ = [
     "BENCH",
@@ -12,5 +12,6 @@ __all__ = [
     "Page",
     "watch",
     "write_bench_report",
+    "write_comparison",
     "write_report",
 ]

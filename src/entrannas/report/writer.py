@@ -7,6 +7,7 @@ from typing import Any
 
 from entrannas.errors import InputError
 from entrannas.files import write_whole
+from entrannas.report.comparing import comparison_of
 from entrannas.report.facts import facts_of
 from entrannas.report.page import page_of
 from entrannas.report.reading import Reading, State
@@ -38,6 +39,20 @@ def write_report(run: Run, state: State | None = None) -> None:
     """
     with suppress(InputError, MemoryError):
         write_whole(run.path / REPORT, page_of("run", facts_of(Reading.of(run, state))))
+
+
+def write_comparison(out: Path, accuracies: Mapping[Path, float]) -> None:
+    """Write a page that compares runs, in the directory that holds them; where that cannot be done, there is none.
+
+    Args:
+        out: the directory.
+        accuracies: the runs, with what stands as their accuracy.
+    """
+    with suppress(InputError, MemoryError):
+        found = comparison_of([(path.name, Reading.of(Run(path))) for path in accuracies])
+        for row, accuracy in zip(found["runs"], accuracies.values(), strict=True):
+            row |= {"accuracy": accuracy, "page": f"{row['name']}/{REPORT}"}
+        write_whole(out / REPORT, page_of("compare", found))
 
 
 def write_bench_report(out: Path, result: Mapping[str, Any]) -> None:

@@ -1,12 +1,22 @@
 from .configuration import SearchConfig, method_of, space_of, target_of
 from .limits import LATENCY, limits_of
-from .loop import SearchResult, build_searcher, latencies_of, search, search_epoch, settings_of_trials, shares
+from .loop import (
+    SearchResult,
+    build_searcher,
+    latencies_of,
+    search,
+    search_epoch,
+    settings_of_trials,
+    shares,
+    targets_of,
+)
 from .methods import METHODS
 from .places import Place, evenly, in_turn
 from .records import SearchEpoch
 from .schedules import alpha_epochs, closing, target_connections, temperature
 from .searcher import Searcher
 from .trials import Trial, neighbours, rounds
+from .within import Targets
 
 __all__ = [
     "LATENCY",
@@ -16,6 +26,7 @@ __all__ = [
     "SearchEpoch",
     "SearchResult",
     "Searcher",
+    "Targets",
     "Trial",
     "alpha_epochs",
     "build_searcher",
@@ -34,5 +45,6 @@ __all__ = [
     "space_of",
     "target_connections",
     "target_of",
+    "targets_of",
     "temperature",
 ]

@@ -44,7 +44,7 @@ from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
-from entrannas.searching.within import budget_of
+from entrannas.searching.within import Targets, budget_of
 from entrannas.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -228,14 +228,23 @@ def build_searcher(
     """
     torch.manual_seed(seed_of("weights", config.seed))
     size = Size(config.cells, config.channels, len(data.classes), data.images.shape[0], config.stem)
-    method, space = method_of(config), space_of(config)
-    space = space.without_none() if method.thresholds else space
-    channels, height, width = data.images.shape
-    one = 1 if method.thresholds else None
+    method, targets = method_of(config), targets_of(config, len(data.classes), data.images.shape)
     limits = limits_of(config.max_parameters, config.max_multiply_adds, config.max_latency_ms)
-    target = target_of(config, len(data.classes), channels)
-    budget = budget_of(limits, space, target, (height, width), method.may_drop, one, table)
-    return Searcher.build(fabric, method, space, size, config.seed, config.engines, replay, budget, config.cost_weight)
+    budget, weight = budget_of(limits, targets, table), config.cost_weight
+    return Searcher.build(fabric, method, targets.space, size, config.seed, config.engines, replay, budget, weight)
+
+
+def targets_of(config: SearchConfig, classes: int, shape: tuple[int, int, int]) -> Targets:
+    """Return what a search may derive.
+
+    Args:
+        config: its settings.
+        classes: how many the images have.
+        shape: channels, height and width of the images.
+    """
+    method, space, (channels, *image) = method_of(config), space_of(config), shape
+    space, inputs = (space.without_none(), 1) if method.thresholds else (space, None)
+    return Targets(space, target_of(config, classes, channels), (image[0], image[1]), method.may_drop, inputs)
 
 
 def search_epoch(

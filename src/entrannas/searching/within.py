@@ -1,7 +1,7 @@
 """What keeps what is derived within a budget, for any method; and the budget of a search."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,10 @@ from entrannas.searching.limits import LATENCY
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Latencies = LatencyTable | EdgeLatencies
+
+_ANY = 2**62  # nothing costs as much
 
 
 class Within:
@@ -105,24 +109,49 @@ def _live(weights: Weights, space: SearchSpace) -> CellGenotype:
     return CellGenotype(tuple(nodes), space.output, space.inputs)
 
 
-def budget_of(
-    limits: Mapping[str, int | None],
-    space: SearchSpace,
-    size: Size,
-    image: Map,
-    may_drop: bool = False,
-    inputs: int | None = None,
-    table: LatencyTable | EdgeLatencies | None = None,
-) -> Budget | None:
-    """Make the budget of target networks of a size; None where nothing is limited.
+@dataclass(frozen=True)
+class Targets:
+    """The target networks among which a budget chooses.
 
-    Args:
-        limits: the most that a network may have, by the name of a field of `Cost`, or `latency`, in nanoseconds.
+    Attributes:
         space: the connections that there are.
         size: how large the networks are.
         image: height and width of the images.
         may_drop: whether an edge may be left out, where the space keeps all.
-        inputs: how many edges a node keeps at least; by default as many as the space wants.
+        inputs: how many edges a node keeps at least; None for as many as the space wants.
+    """
+
+    space: SearchSpace
+    size: Size
+    image: Map
+    may_drop: bool = False
+    inputs: int | None = None
+
+    def latency(self, genotype: Genotype, table: Latencies) -> int:
+        """Return what one of them takes by a table, in nanoseconds.
+
+        Raises:
+            InputError: the table lacks it.
+        """
+        stack = Stack.over(self.space, self.size, self.image)
+        return table.of_stack(stack, self.space.operations).total(genotype)
+
+    def least(self, measure: str, table: Latencies | None = None) -> int:
+        """Return the least that one of them costs, by one measure.
+
+        Raises:
+            InputError: the table of latencies lacks them.
+        """
+        budget = _priced({measure: _ANY}, self, table)
+        return int(Choices(budget, self.may_drop, self.inputs).least()[0])
+
+
+def budget_of(limits: Mapping[str, int | None], targets: Targets, table: Latencies | None = None) -> Budget | None:
+    """Make a budget; None where nothing is limited.
+
+    Args:
+        limits: the most that a network may have, by the name of a field of `Cost`, or `latency`, in nanoseconds.
+        targets: the networks.
         table: what latencies go by.
 
     Raises:
@@ -132,16 +161,15 @@ def budget_of(
     wanted = {name: limit for name, limit in limits.items() if limit is not None}
     if not wanted:
         return None
-    budget = _priced(wanted, space, size, image, table)
-    choices = Choices(budget, may_drop, inputs)
+    budget = _priced(wanted, targets, table)
+    choices = Choices(budget, targets.may_drop, targets.inputs)
     if choices.best({kind: -price.sum(axis=-1) for kind, price in budget.prices.items()}) is None:
-        raise InputError(_out_of_reach(wanted, choices, size, image, table))
+        raise InputError(_out_of_reach(wanted, choices, targets, table))
     return budget
 
 
-def _priced(
-    limits: Mapping[str, int], space: SearchSpace, size: Size, image: Map, table: LatencyTable | EdgeLatencies | None
-) -> Budget:
+def _priced(limits: Mapping[str, int], targets: Targets, table: Latencies | None) -> Budget:
+    space, size, image = targets.space, targets.size, targets.image
     prices, latency = prices_of(space, size, image), None
     if LATENCY in limits:
         if table is None:
@@ -172,14 +200,13 @@ def _priced(
     )
 
 
-def _out_of_reach(
-    limits: Mapping[str, int], choices: Choices, size: Size, image: Map, table: LatencyTable | EdgeLatencies | None
-) -> str:
+def _out_of_reach(limits: Mapping[str, int], choices: Choices, targets: Targets, table: Latencies | None) -> str:
     """Say what the least is, and which channels, or which cells, would do."""
+    size = targets.size
 
     def fits(smaller: Size) -> bool:
         try:
-            budget = _priced(limits, choices.space, smaller, image, table)
+            budget = _priced(limits, replace(targets, size=smaller), table)
         except InputError:  # the table has no networks of that size
             return False
         cheapest = {kind: -x.sum(axis=-1) for kind, x in budget.prices.items()}

@@ -12,10 +12,10 @@ function render(facts) {
     return {name: run.name, values: epochs.map(epoch => of.get(epoch))};
   });
   return [
-    make("nav", {}, make("a", {href: "/"}, "‹ all runs")),
+    runs.some(run => run.page) ? null : make("nav", {}, make("a", {href: "/"}, "‹ all runs")),
     make("header", {}, make("h1", {}, "Compared")),
     make("div", {class: "card"}, table(["run", "kind", "state", "accuracy", "parameters", "multiply-adds", "time"], runs.map(run => [
-      make("a", {href: `/run?run=${encodeURIComponent(run.name)}`}, run.name), run.kind, run.state, percent(run.accuracy),
+      make("a", {href: run.page ?? `/run?run=${encodeURIComponent(run.name)}`}, run.name), run.kind, run.state, percent(run.accuracy),
       run.cost ? short(run.cost.parameters) : "–", run.cost ? short(run.cost.multiply_adds) : "–", duration(run.seconds)]), "the runs")),
     section("Curves", grid(Object.entries(words).map(([key, title]) =>
       overEpochs(title, epochs, series(key), {form: key.endsWith("accuracy") ? percent : plain})))),
