@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from entrannas.architecture.genotype import load_genotype
 from entrannas.fitting.planning import (
     LEAST_STEPS,
+    LEFT_OVER,
     PUBLISHED,
+    RESERVE,
     SEARCH_STEPS,
+    STEPS_OF_A_SHARE,
     TRAINED_LONG,
     Facts,
     Plan,
@@ -155,6 +158,24 @@ def test_a_network_that_has_no_room_is_not_planned() -> None:
     long = planned(replace(LAPTOP, room=2_000_000_000), 86_400, CELL)
     more = planned(LAPTOP, 86_400, CELL)
     assert long.training.cells * long.training.channels < more.training.cells * more.training.channels
+
+
+@given(FACTS, TIMES)
+@settings(max_examples=200)
+def test_where_epochs_are_few_and_long_the_time_is_filled_by_one_more_of_fewer_images(
+    facts: Facts, seconds: float
+) -> None:
+    plan = _plan(facts, seconds, search=False)
+    if plan is None:
+        return
+    stage, steps = plan.training, facts.images // plan.training.batch_size
+    epochs = stage.epochs
+    if stage.share is not None:
+        assert 0.5 <= stage.share < 1 and steps >= STEPS_OF_A_SHARE and 2 <= epochs <= 1 / LEFT_OVER + 1
+        assert stage.share * epochs > (1 + LEFT_OVER) * (epochs - 1)
+    if steps >= STEPS_OF_A_SHARE and epochs < longest(TRAINED_LONG, steps):
+        usable = (1 - RESERVE) * seconds - plan.reading - stage.ending
+        assert usable * (1 - LEFT_OVER) <= stage.seconds <= usable * (1 + 1e-9) or epochs == 1
 
 
 def test_epochs_go_by_what_is_left() -> None:

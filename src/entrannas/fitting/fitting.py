@@ -305,7 +305,8 @@ class _Fit:
     def _train_config(self, stage: TrainStage) -> TrainConfig:
         """Return the settings of the training: what regularises the deep networks of the protocol, is for these."""
         light = {} if stage.cells >= _DEEP else {"auxiliary": 0.0, "drop_path": 0.0, "cutout": 0.0}
-        return TrainConfig.resolve(self._settings(stage) | light)
+        share = {} if stage.share is None else {"subset": round(stage.share, 4)}
+        return TrainConfig.resolve(self._settings(stage) | light | share)
 
     def _settings(self, stage: SearchStage | TrainStage) -> dict[str, Any]:
         names = "image_size", "stem", "cells", "channels", "batch_size", "epochs"
@@ -407,7 +408,7 @@ class _Watch:
             return None
         late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
         each = (late[-1] - late[0]) / (len(late) - 1)
-        steps = max(1, self.facts.images // stage.batch_size)
+        steps = max(1, int((stage.share or 1) * self.facts.images) // stage.batch_size)
         left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
         epochs = epochs_within(left, each, self.done, longest(TRAINED_LONG, steps))
         fewer, more = (stage.epochs - epochs) * each, (epochs - stage.epochs) * each
@@ -449,10 +450,11 @@ def told_limits(limits: Mapping[str, int]) -> Iterator[str]:
 
 
 def _told_training(facts: Facts, stage: TrainStage) -> str:
+    images = "" if stage.share is None else f" of {100 * stage.share:.3g} % of the images, for the time's sake"
     return (
         f"training: {stage.cells} cells of {stage.channels} channels, images {_told_side(facts, stage)}; "
-        f"{stage.epochs:,} epochs, batch {stage.batch_size}; about {told(stage.seconds)}, and {told(stage.ending)} "
-        "for its test and the ONNX file"
+        f"{stage.epochs:,} epochs{images}, batch {stage.batch_size}; about {told(stage.seconds)}, and "
+        f"{told(stage.ending)} for its test and the ONNX file"
     )
 
 

@@ -28,6 +28,8 @@ TRAIN_EPOCHS = 30  # that a training should have, or
 TRAIN_STEPS = 4000  # where these are fewer, but
 FEWEST_STEPS = 1000  # in any case: a small set has few of them in an epoch
 LEAST_STEPS = 100  # below which nothing is begun
+LEFT_OVER = 0.05  # of a training's time, above which another epoch is taken, all of them of fewer images, if
+STEPS_OF_A_SHARE = 100  # or more are an epoch of all
 TRAINED_LONG = 600, 20_000  # epochs, as in the protocol, or steps where these are more
 
 RESERVE = 0.03  # of the time
@@ -116,6 +118,7 @@ class TrainStage:
         epochs: how many.
         seconds: how long they take.
         ending: the seconds behind them: the test, and the export.
+        share: the share of the images that is learned from; None for all.
     """
 
     image_size: int | None
@@ -126,6 +129,7 @@ class TrainStage:
     epochs: int
     seconds: float
     ending: float
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,13 +202,18 @@ def planned(
     steps = max(1, facts.images // batch_size)
 
     def training(rung: Rung, within: float) -> TrainStage:
-        """Return a training of as many epochs as there is time for, one at least."""
+        """Return a training of as many epochs as there is time for, one at least.
+
+        Where more than a small part of it would be left over, they are one more, of a share of the images.
+        """
         epoch = BETWEEN + steps * step_seconds(facts, rung, batch_size, cell)
-        ending = _ending(facts, rung, cell)
-        epochs = max(1, min(longest(TRAINED_LONG, steps), int((within - ending) / epoch)))
-        return TrainStage(
-            rung.image_size, rung.stem, rung.cells, rung.channels, batch_size, epochs, epochs * epoch, ending
-        )
+        ending, share = _ending(facts, rung, cell), None
+        fit = (within - ending) / epoch
+        epochs = max(1, min(longest(TRAINED_LONG, steps), int(fit)))
+        if epochs < fit < longest(TRAINED_LONG, steps) and fit - epochs > LEFT_OVER * fit and steps >= STEPS_OF_A_SHARE:
+            epochs, share = epochs + 1, fit / (epochs + 1)
+        size = rung.image_size, rung.stem, rung.cells, rung.channels, batch_size
+        return TrainStage(*size, epochs, epochs * epoch * (share or 1), ending, share)
 
     def takes(rung: Rung, least: int) -> float:
         """Return the seconds of a training with so many steps at least."""
