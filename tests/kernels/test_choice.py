@@ -147,12 +147,14 @@ def test_the_user_may_want_pytorchs_alone(clock: Clock, monkeypatch: pytest.Monk
     assert (clock.timed, choice.taken()) == (0, {})
 
 
-def test_where_there_is_no_memory_to_measure_it_is_pytorchs(clock: Clock, tmp_path: Path) -> None:
-    def lacks(x: Tensor) -> Tensor:
-        raise torch.OutOfMemoryError
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no room"), RuntimeError("no C compiler")], ids=str)
+def test_what_cannot_be_measured_is_pytorchs(clock: Clock, tmp_path: Path, error: Exception) -> None:
+    def fail(x: Tensor) -> Tensor:
+        raise error
 
-    for _ in range(2):
-        assert torch.equal(fastest("add", ways(clock) | {"ours": lacks}, X), X + 1)
+    with pytest.warns(UserWarning, match=f"^kernels of add cannot be measured here, so it is PyTorch's: {error}$"):
+        assert torch.equal(fastest("add", ways(clock) | {"ours": fail}, X), X + 1)
+    assert torch.equal(fastest("add", ways(clock) | {"ours": fail}, X), X + 1)
     assert clock.timed == 2 and list(choice.taken().values()) == ["torch"], "for this run"
     assert not (tmp_path / "cache").exists(), "another may have the room"
 

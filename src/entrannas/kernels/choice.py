@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import platform
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -71,14 +72,14 @@ def fastest(name: str, ways: Mapping[str, Callable[..., Outputs]], *arguments: A
         ways: functions of the arguments, by name; one is called `torch`.
         arguments: tensors, and what else the ways take.
     """
-    case = _case(name, arguments)
+    case = case_of(name, arguments)
     way = PYTORCH if pytorch_alone() else _taken.get(case)
     if way is None:
         way = PYTORCH if recording(arguments) else _choose(case, ways, arguments)
     return ways[way](*arguments)
 
 
-def _case(name: str, arguments: tuple[Any, ...]) -> Hashable:
+def case_of(name: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
     """Return what the times of the ways hang on."""
     modes = torch.is_grad_enabled(), torch.is_autocast_enabled(arguments[0].device.type)
     return name, *modes, *(_about(x) if isinstance(x, Tensor) else x for x in arguments)
@@ -88,14 +89,15 @@ def _about(x: Tensor) -> Hashable:
     return x.device.type, x.dtype, x.shape, x.stride(), x.requires_grad
 
 
-def _choose(case: Hashable, ways: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> str:
+def _choose(case: tuple[Hashable, ...], ways: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> str:
     """Choose the way of a case: the run's, that of the cache, or the fastest; and note it."""
     text, device = str(case), arguments[0].device
     way = _told.get(text) or _kept(device).get(text, "")
     if way not in ways:
         try:
-            times = {each: seconds(_trial(function, arguments)) for each, function in ways.items()}
-        except torch.OutOfMemoryError:  # the pass itself may still fit
+            times = {each: seconds(trial(function, arguments)) for each, function in ways.items()}
+        except Exception as error:  # as where there is no C compiler for Triton, or no room for what is timed
+            warnings.warn(f"kernels of {case[0]} cannot be measured here, so it is PyTorch's: {error}", stacklevel=2)
             way = PYTORCH
         else:
             way = min(times, key=lambda each: times[each])
@@ -104,7 +106,7 @@ def _choose(case: Hashable, ways: Mapping[str, Callable[..., Any]], arguments: t
     return way
 
 
-def _trial(way: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], object]:
+def trial(way: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], object]:
     """Return a run of a way, forward and backward, that changes nothing.
 
     What wants a gradient is not changed in place, by autograd's own rule; the rest, such as running statistics, is
