@@ -1,0 +1,4 @@
+from .conditions import applies
+from .depthwise import ReluDepthwise
+
+__all__ = ["ReluDepthwise", "applies"]
