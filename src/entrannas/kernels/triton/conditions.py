@@ -12,9 +12,8 @@ def applies(*maps: Tensor) -> bool:
     """Return whether the kernels can take the place of PyTorch's operations on feature maps.
 
     They are for maps of one type, float32 or bfloat16, in channels-last layout on a GPU; on a CPU where Triton's
-    interpreter is asked for (TRITON_INTERPRET=1), which is slow and meant for tests. They're left out where there is no
-    Triton, or ENTRANNAS_KERNELS is `torch`. Without a gradient PyTorch's operations can be counted and exported; a
-    compiler could not look into ours.
+    interpreter is asked for (TRITON_INTERPRET=1), which is slow and meant for tests. Without a gradient PyTorch's
+    operations can be counted and exported; a compiler could not look into ours.
     """
     return (
         maps[0].device.type == ("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
@@ -23,7 +22,6 @@ def applies(*maps: Tensor) -> bool:
         and all(x.is_contiguous(memory_format=torch.channels_last) for x in maps)
         and torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
-        and os.environ.get("ENTRANNAS_KERNELS") != "torch"
         and _installed()
     )
 
