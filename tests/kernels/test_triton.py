@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from entrannas.kernels import relu_depthwise, triton
+from entrannas.kernels import average_pool, batch_norm, max_pool, relu_depthwise, triton
 
 pytest.importorskip("triton", reason="no Triton here")
 
@@ -30,7 +30,7 @@ seeds = st.integers(0, 2**32)
 # The interpreter is slow: few examples, and small ones, beside many.
 few_and_many = pytest.mark.parametrize(
     ("examples", "images", "channels", "side"),
-    [(4, 2, 20, 4), pytest.param(60, 3, 130, 9, marks=pytest.mark.long)],
+    [(3, 2, 20, 4), pytest.param(30, 3, 130, 9, marks=pytest.mark.long)],
     ids=["few", "many"],
 )
 on_device = pytest.mark.filterwarnings("ignore") if INTERPRETED else pytest.mark.cuda
@@ -87,14 +87,14 @@ def assert_same(
     for one, same, other in zip(taken, again, wanted, strict=True):
         assert torch.equal(one, same)
         scale = float(other.detach().abs().max()) + 1
-        rounding = 2**-8 if one.dtype == torch.bfloat16 else 2**-18
+        rounding = 2**-8 if one.dtype == torch.bfloat16 else 2**-16
         torch.testing.assert_close(one.double(), other, rtol=rounding, atol=rounding * scale)
 
 
 @on_device
 @few_and_many
 def test_depthwise_and_its_gradients_are_pytorchs(examples: int, images: int, channels: int, side: int) -> None:
-    kernels, sides = st.sampled_from([3, 5, 7]), st.integers(1, side)
+    kernels, sides = st.sampled_from([3, 5, 7] if side > 4 else [3, 5]), st.integers(1, side)
 
     @settings(max_examples=examples)
     @given(
@@ -116,3 +116,102 @@ def test_depthwise_and_its_gradients_are_pytorchs(examples: int, images: int, ch
         assert_same(ours, exact, [x, weight])
 
     agree()
+
+
+Norm = Callable[..., list[Tensor]]
+
+
+def norms(c: int) -> tuple[Norm, Norm]:
+    """Return ours and PyTorch's of c channels, of the same running statistics, which they return as well."""
+    begun = torch.randn(c, device=DEVICE), torch.rand(c, device=DEVICE)
+
+    def ours(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> list[Tensor]:
+        running = [one.clone() for one in begun]
+        y = batch_norm(x, weight, bias, *running, 0.1, 1e-5)
+        return [y, *(one + 0 * y.sum() for one in running)]
+
+    def exact(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> list[Tensor]:
+        running = [one.double() for one in begun]
+        y = F.batch_norm(x, *running, weight, bias, True, 0.1, 1e-5)
+        return [y, *(one + 0 * y.sum() for one in running)]
+
+    return ours, exact
+
+
+@on_device
+@few_and_many
+def test_batch_norm_its_gradients_and_statistics_are_pytorchs(
+    examples: int, images: int, channels: int, side: int
+) -> None:
+    sides = st.integers(1, side)
+
+    @settings(max_examples=examples)
+    @given(
+        *(st.integers(1, 10 * images), st.integers(1, channels), sides, sides),
+        *(st.booleans(), st.floats(-10, 10), kinds, seeds),
+    )
+    def agree(n: int, c: int, h: int, w: int, affine: bool, centre: float, kind: torch.dtype, seed: int) -> None:
+        torch.manual_seed(seed)
+        n += n * h * w == 1  # a single value has no variance
+        x = (maps(kind, n, c, h, w).detach() + centre).requires_grad_()
+        assert triton.applies(x)
+        assert_same(*norms(c), [x, *(torch.rand(c, device=DEVICE, requires_grad=True) for _ in range(2 * affine))])
+
+    agree()
+
+
+@on_device
+def test_batch_norm_adds_up_parts_of_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrannas.kernels.triton.norm._ROWS", 64)
+    monkeypatch.setattr("entrannas.kernels.triton.norm._PARTS", 2)
+    assert_same(*norms(3), [maps(torch.float32, 60, 3, 3, 3)])
+
+
+@on_device
+def test_batch_norm_far_from_zero_has_its_variance() -> None:
+    """A sum of squares would have lost it."""
+    x = (maps(torch.float32, 30, 2, 5, 5).detach() + 3000).requires_grad_()
+    mean, variance = torch.zeros(2, device=DEVICE), torch.zeros(2, device=DEVICE)
+    batch_norm(x, None, None, mean, variance, 1.0, 1e-5)
+    torch.testing.assert_close(variance.double(), x.detach().double().var(dim=(0, 2, 3)), rtol=1e-3, atol=0)
+
+
+@on_device
+@few_and_many
+@pytest.mark.parametrize("kind", ["largest", "mean"])
+def test_poolings_and_their_gradients_are_pytorchs(
+    kind: str, examples: int, images: int, channels: int, side: int
+) -> None:
+    sides = st.integers(1, side)
+
+    @settings(max_examples=examples)
+    @given(st.integers(1, images), st.integers(1, channels), sides, sides, strides, kinds, seeds)
+    def agree(n: int, c: int, h: int, w: int, stride: int, dtype: torch.dtype, seed: int) -> None:
+        torch.manual_seed(seed)
+        x = torch.randint(-3, 4, (n, c, h, w), device=DEVICE)  # many are alike: the first gets the gradient
+        x = x.to(dtype, memory_format=torch.channels_last).requires_grad_()
+        assert triton.applies(x)
+
+        def ours(x: Tensor) -> list[Tensor]:
+            return [(max_pool if kind == "largest" else average_pool)(x, 3, stride, 1)]
+
+        def exact(x: Tensor) -> list[Tensor]:
+            if kind == "largest":
+                return [F.max_pool2d(x.contiguous(), 3, stride, 1)]
+            return [F.avg_pool2d(x.contiguous(), 3, stride, 1, count_include_pad=False)]
+
+        assert_same(ours, exact, [x])
+
+    agree()
+
+
+@on_device
+def test_what_is_not_a_number_stays_so() -> None:
+    x = torch.full((1, 3, 4, 4), float("nan"), device=DEVICE).to(memory_format=torch.channels_last).requires_grad_()
+    assert max_pool(x, 3, 1, 1).isnan().all() and average_pool(x, 3, 1, 1).isnan().all()
+    assert relu_depthwise(x, maps(torch.float32, 3, 1, 3, 3), (1, 1), (1, 1), (1, 1)).isnan().all()
+    nothing = torch.full_like(x, -torch.inf).requires_grad_()
+    largest = max_pool(nothing, 3, 1, 1)
+    assert (largest == -torch.inf).all()
+    (gradient,) = torch.autograd.grad(largest, nothing, torch.ones_like(largest))
+    assert gradient.sum() == largest.numel()

@@ -10,7 +10,7 @@ from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from entrannas.kernels import c
+from entrannas.kernels import c, triton
 
 
 def batch_norm(
@@ -23,10 +23,14 @@ def batch_norm(
     epsilon: float,
 ) -> Tensor:
     """Normalise x [n, c, h, w] by its own mean and variance, and move the running ones along."""
-    if x.numel() == len(running_mean) or not c.applies(x):
-        return F.batch_norm(x, running_mean, running_variance, weight, bias, True, momentum, epsilon)
     arguments = x, weight, bias, running_mean, running_variance, momentum, epsilon
-    y: Tensor = c.BatchNorm.apply(*arguments)  # type: ignore[no-untyped-call]
+    y: Tensor
+    if x.numel() > len(running_mean) and triton.applies(x):
+        y = triton.BatchNorm.apply(*arguments)  # type: ignore[no-untyped-call]
+    elif x.numel() > len(running_mean) and c.applies(x):
+        y = c.BatchNorm.apply(*arguments)  # type: ignore[no-untyped-call]
+    else:
+        y = F.batch_norm(x, running_mean, running_variance, weight, bias, True, momentum, epsilon)
     return y
 
 

@@ -1,4 +1,6 @@
 from .conditions import applies
 from .depthwise import ReluDepthwise
+from .norm import BatchNorm
+from .pooling import AveragePool, MaxPool
 
-__all__ = ["ReluDepthwise", "applies"]
+__all__ = ["AveragePool", "BatchNorm", "MaxPool", "ReluDepthwise", "applies"]
