@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from entrannas.kernels import batch_norm, choice
+from entrannas.kernels import batch_norm, c, choice, max_pool, relu_depthwise
 from entrannas.kernels.choice import fastest
 from entrannas.networks import operations
 from entrannas.runs.events import EpochEnded, Event, Message
@@ -256,3 +256,23 @@ def test_a_run_that_is_resumed_goes_on_by_its_own_choices(
     monkeypatch.delenv("ENTRANNAS_KERNELS")
     search(config, tmp_path / "anew")
     assert left("anew") != left("whole"), "a new run measures for itself"
+
+
+@pytest.mark.skipif(c.loops() is None, reason="no C compiler here")
+@pytest.mark.parametrize("winner", ["torch", "triton"])
+def test_the_functions_take_what_was_faster(clock: Clock, monkeypatch: pytest.MonkeyPatch, winner: str) -> None:
+    """Here, where there is no GPU, the loops in C stand for the kernels in Triton: they have the same arguments."""
+    for file in ("depthwise", "norm", "pooling"):
+        monkeypatch.setattr(f"entrannas.kernels.{file}.triton", c)
+    monkeypatch.setattr(choice, "seconds", lambda run: run() or next(times))
+    maps = torch.randn(3, 4, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
+    weight, pairs = torch.randn(4, 1, 3, 3, requires_grad=True), ((1, 1), (1, 1), (1, 1))
+    calls: dict[str, Callable[[], Tensor]] = {
+        "ReluDepthwiseBackward": lambda: relu_depthwise(maps, weight, *pairs),
+        "BatchNormBackward": lambda: batch_norm(maps, None, None, torch.zeros(4), torch.ones(4), 0.1, 1e-5),
+        "MaxPoolBackward": lambda: max_pool(maps, 3, 1, 1),
+    }
+    for ours, call in calls.items():
+        times = iter([1.0, 2.0] if winner == "torch" else [2.0, 1.0])
+        assert (call().grad_fn.name() == ours) == (winner == "triton")
+    assert list(choice.taken().values()) == [winner] * len(calls)
