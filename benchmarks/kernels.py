@@ -60,7 +60,7 @@ class Case:
         return [_noise(x, dtype) if isinstance(x, tuple) and len(x) == 5 else x for x in self.arguments]
 
     def results(self, way: str, dtype: torch.dtype | None = None) -> list[Tensor]:
-        """Return the outputs of a way, the gradients that are wanted, and the running statistics."""
+        """Return the outputs of a way, the gradients that are wanted, and the inputs: running statistics are moved."""
         inputs = self.inputs(dtype)
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         outputs = self.ways[way](*inputs)
@@ -68,7 +68,7 @@ class Case:
         wanted = [x for x in tensors if x.requires_grad]
         given = [torch.linspace(-1, 1, y.numel(), device=y.device, dtype=y.dtype).view_as(y) for y in outputs]
         gradients = torch.autograd.grad(outputs, wanted, given) if wanted else ()
-        return [*outputs, *gradients, *(x for x in tensors if not x.requires_grad)]
+        return [x.detach() for x in (*outputs, *gradients, *tensors)]
 
     def fewest_bytes(self) -> int:
         """Return what two passes over the maps move, one forward and one backward; weights are not counted."""
@@ -125,8 +125,7 @@ def cases_of(batch_size: int, cells: int, channels: int) -> list[tuple[Case, flo
 
 def differences(case: Case, way: str) -> float:
     """Return by how much a way differs from PyTorch's in float64, as a share of the largest number."""
-    exact = case.results("torch", torch.float64)
-    pairs = zip(case.results(way), exact, strict=True)
+    pairs = zip(case.results(way), case.results("torch", torch.float64), strict=True)
     return max(float((one.double() - other).abs().max() / (other.abs().max() + 1e-12)) for one, other in pairs)
 
 
@@ -138,10 +137,11 @@ def memory_speed() -> float:
 
 
 def told(case: Case) -> str:
-    """Name a case: how large its first map is, how many there are, what else is asked for."""
-    maps = [x[2] for x in case.arguments if isinstance(x, tuple) and len(x) == 5 and len(x[2]) == 4]
-    others = [str(x) for x in case.arguments if not (isinstance(x, tuple) and len(x) == 5)]
-    return f"{case.name} {len(maps)} of {'x'.join(map(str, maps[0]))} {' '.join(others)}"
+    """Name a case: the shapes of its tensors, with how many there are of one, and what else is asked for."""
+    tensors = [isinstance(x, tuple) and len(x) == 5 for x in case.arguments]
+    shapes = Counter("x".join(map(str, x[2])) for x, is_one in zip(case.arguments, tensors, strict=True) if is_one)
+    others = [str(x) for x, is_one in zip(case.arguments, tensors, strict=True) if not is_one]
+    return " ".join([case.name, *(f"{n}*{shape}" if n > 1 else shape for shape, n in shapes.items()), *others])
 
 
 def main() -> int:
