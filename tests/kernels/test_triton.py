@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from entrannas.kernels import average_pool, batch_norm, max_pool, relu_depthwise, triton
+from entrannas.kernels import average_pool, batch_norm, max_pool, relu_depthwise, triton, weighted_sums
 
 pytest.importorskip("triton", reason="no Triton here")
 
@@ -203,6 +203,51 @@ def test_poolings_and_their_gradients_are_pytorchs(
         assert_same(ours, exact, [x])
 
     agree()
+
+
+@on_device
+@few_and_many
+@pytest.mark.parametrize("wanted", ["all", "p", "maps"])
+def test_mixtures_and_their_gradients_are_pytorchs(
+    wanted: str, examples: int, images: int, channels: int, side: int
+) -> None:
+    sides = st.integers(1, side)
+
+    @settings(max_examples=examples)
+    @given(
+        *(st.integers(1, 4), st.integers(1, 8)),
+        *(st.integers(1, images), st.integers(1, channels), sides, sides, kinds, seeds),
+    )
+    def agree(sums: int, count: int, n: int, c: int, h: int, w: int, kind: torch.dtype, seed: int) -> None:
+        torch.manual_seed(seed)
+        p = torch.rand(sums, count, device=DEVICE) * (torch.rand(sums, count, device=DEVICE) > 0.3)
+        features = [maps(kind, n, c, h, w) for _ in range(count)]
+        live = (p != 0).detach()
+        inputs = {"all": [p.requires_grad_(), *features], "p": [p.requires_grad_()], "maps": features}[wanted]
+        constant = {"all": [], "p": [x.detach() for x in features], "maps": [p]}[wanted]
+        assert triton.applies(*features)
+
+        def both(given: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+            p, *features = (*constant, *given) if wanted == "maps" else (*given, *constant)
+            return p, features
+
+        def ours(*given: Tensor) -> list[Tensor]:
+            return weighted_sums(*both(given))
+
+        def exact(*given: Tensor) -> list[Tensor]:
+            p, features = both(given)
+            return list(torch.einsum("jk,knchw->jnchw", (p * live).double(), torch.stack(features).double()))
+
+        assert_same(ours, exact, inputs)
+
+    agree()
+
+
+@on_device
+def test_mixtures_add_up_parts_of_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrannas.kernels.triton.mixture._PARTS", 2)
+    p, x = torch.rand(2, 1, device=DEVICE, requires_grad=True), maps(torch.float32, 3, 20, 5, 5)
+    assert_same(lambda p, x: weighted_sums(p, [x]), lambda p, x: [p[0, 0] * x, p[1, 0] * x], [p, x])
 
 
 @on_device
