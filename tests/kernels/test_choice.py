@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from entrannas.kernels import batch_norm, c, choice, max_pool, relu_depthwise
+from entrannas.kernels import batch_norm, c, choice, max_pool, relu_depthwise, weighted_sums
 from entrannas.kernels.choice import fastest
 from entrannas.networks import operations
 from entrannas.runs.events import EpochEnded, Event, Message
@@ -262,7 +262,7 @@ def test_a_run_that_is_resumed_goes_on_by_its_own_choices(
 @pytest.mark.parametrize("winner", ["torch", "triton"])
 def test_the_functions_take_what_was_faster(clock: Clock, monkeypatch: pytest.MonkeyPatch, winner: str) -> None:
     """Here, where there is no GPU, the loops in C stand for the kernels in Triton: they have the same arguments."""
-    for file in ("depthwise", "norm", "pooling"):
+    for file in ("depthwise", "mixture", "norm", "pooling"):
         monkeypatch.setattr(f"entrannas.kernels.{file}.triton", c)
     monkeypatch.setattr(choice, "seconds", lambda run: run() or next(times))
     maps = torch.randn(3, 4, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
@@ -271,6 +271,7 @@ def test_the_functions_take_what_was_faster(clock: Clock, monkeypatch: pytest.Mo
         "ReluDepthwiseBackward": lambda: relu_depthwise(maps, weight, *pairs),
         "BatchNormBackward": lambda: batch_norm(maps, None, None, torch.zeros(4), torch.ones(4), 0.1, 1e-5),
         "MaxPoolBackward": lambda: max_pool(maps, 3, 1, 1),
+        "WeightedSumsBackward": lambda: weighted_sums(torch.rand(2, 3), [maps] * 3)[0],
     }
     for ours, call in calls.items():
         times = iter([1.0, 2.0] if winner == "torch" else [2.0, 1.0])

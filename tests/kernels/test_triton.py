@@ -40,7 +40,7 @@ on_device = pytest.mark.filterwarnings("ignore") if INTERPRETED else pytest.mark
 def ours_are_taken() -> Iterator[None]:
     """However fast they are."""
     with pytest.MonkeyPatch.context() as patch:
-        for file in ("depthwise", "norm", "pooling"):
+        for file in ("depthwise", "mixture", "norm", "pooling"):
             patch.setattr(
                 f"entrannas.kernels.{file}.fastest", lambda name, ways, *arguments: ways["triton"](*arguments)
             )
