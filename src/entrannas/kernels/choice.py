@@ -32,7 +32,7 @@ PYTORCH = "torch"
 """The way that is PyTorch's; it is taken where nothing can be measured."""
 
 _TIMES = 5
-_DELAY = 4_000_000  # cycles of a GPU: some two milliseconds, in which Python launches what is timed
+_DELAY = 2_000_000  # cycles of a GPU: about a millisecond, in which Python launches what is timed
 _MOST = 2**24  # bytes
 
 Outputs = TypeVar("Outputs")
