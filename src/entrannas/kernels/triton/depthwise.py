@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
-from entrannas.kernels.triton.windows import CHANNELS, Windows, place, source, windows
+from entrannas.kernels.triton.windows import CHANNELS, Windows, multiple, place, source, windows
 
 _SITES, _PARTS = 32, 384
 
@@ -59,27 +59,30 @@ def _rows(k: int) -> int:
     return 4 if k <= 5 else 2
 
 
+def _sizes(at: Windows) -> tuple[int, ...]:
+    """Return what both kernels are told, from the number of sites on."""
+    count = at.n * triton.cdiv(at.ho, _rows(at.k)) * at.wo
+    return count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding, at.dilation
+
+
 def _slide(x: Tensor, taps: Tensor, gate: Tensor | None, y: Tensor, at: Windows, apart: int) -> None:
     """Write to y the convolution of relu(x), or of x with the kernel turned round, at the places that a gate opens.
 
     The pixels of x lie `apart`, with zeros between: so a stride is turned round.
     """
-    rows = _rows(at.k)
-    count = at.n * triton.cdiv(at.ho, rows) * at.wo
-    grid = triton.cdiv(count, _SITES), triton.cdiv(at.c, CHANNELS)
-    sizes = count, at.c, at.h, at.w, at.ho, at.wo, at.k, at.stride, at.padding, at.dilation
-    _slide_kernel[grid](x, taps, gate, y, *sizes, apart, rows, _SITES, CHANNELS, num_warps=4, enable_fp_fusion=True)
+    sizes, blocks = _sizes(at), (_rows(at.k), _SITES, CHANNELS)
+    grid = triton.cdiv(sizes[0], _SITES), triton.cdiv(at.c, CHANNELS)
+    warps = 4 if multiple(at.c) == 4 else 8
+    _slide_kernel[grid](x, taps, gate, y, *sizes, apart, *blocks, num_warps=warps, enable_fp_fusion=True)
 
 
 def _correlate(g: Tensor, x: Tensor, at: Windows) -> Tensor:
     """Return the weight's gradient in parts [parts, c, k * k], each of some sites."""
-    rows = _rows(at.k)
-    count = at.n * triton.cdiv(at.ho, rows) * at.wo
-    parts = x.new_empty(min(_PARTS, triton.cdiv(count, _SITES)), at.c, at.k**2, dtype=torch.float32)
-    grid = len(parts), triton.cdiv(at.c, CHANNELS)
-    sizes = count, at.c, at.h, at.w, at.ho, at.wo, at.k, at.stride, at.padding, at.dilation
-    warps = 4 if at.k <= 5 else 8
-    _correlate_kernel[grid](g, x, parts, *sizes, rows, _SITES, CHANNELS, num_warps=warps, enable_fp_fusion=True)
+    sizes, blocks = _sizes(at), (_rows(at.k), _SITES, CHANNELS)
+    grid = min(_PARTS, triton.cdiv(sizes[0], _SITES)), triton.cdiv(at.c, CHANNELS)
+    parts = x.new_empty(grid[0], at.c, at.k**2, dtype=torch.float32)
+    warps = 4 if multiple(at.c) == 4 and at.k * at.dilation <= 6 else 8
+    _correlate_kernel[grid](g, x, parts, *sizes, *blocks, num_warps=warps, enable_fp_fusion=True)
     return parts
 
 
@@ -95,6 +98,7 @@ def _slide_kernel(
     w: tl.tensor,
     ho: tl.tensor,
     wo: tl.tensor,
+    MULTIPLE: tl.constexpr,
     K: tl.constexpr,
     STRIDE: tl.constexpr,
     PADDING: tl.constexpr,
@@ -104,6 +108,7 @@ def _slide_kernel(
     SITES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
+    c = c // MULTIPLE * MULTIPLE  # which it is
     site = tl.program_id(0) * SITES + tl.arange(0, SITES)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     image, top, j = place(site, ho, wo, ROWS)
@@ -148,6 +153,7 @@ def _correlate_kernel(
     w: tl.tensor,
     ho: tl.tensor,
     wo: tl.tensor,
+    MULTIPLE: tl.constexpr,
     K: tl.constexpr,
     STRIDE: tl.constexpr,
     PADDING: tl.constexpr,
@@ -156,6 +162,7 @@ def _correlate_kernel(
     SITES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
+    c = c // MULTIPLE * MULTIPLE  # which it is
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     sums: tl.tuple = ()
     for _ in tl.static_range(K * K):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
-from entrannas.kernels.triton.windows import CHANNELS
+from entrannas.kernels.triton.windows import CHANNELS, multiple
 
 _ROWS, _PARTS = 256, 256
 _OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}
@@ -65,14 +65,14 @@ class BatchNorm(torch.autograd.Function):
         return *(one if needed else None for one, needed in wanted), None, None, None, None
 
 
-def _division(x: Tensor) -> tuple[tuple[int, int], Tensor, tuple[int, int, int]]:
-    """Return the grid of programs, memory for two sums of each part, [2, parts, c], and rows, c, and a part's rows."""
+def _division(x: Tensor) -> tuple[tuple[int, int], Tensor, tuple[int, ...]]:
+    """Return the grid of programs, memory for two sums of each part, and rows, c, a part's rows and `multiple(c)`."""
     c = x.shape[1]
     rows = x.numel() // c
     blocks = triton.cdiv(rows, _ROWS)
     length = triton.cdiv(blocks, _PARTS)
     grid = triton.cdiv(blocks, length), triton.cdiv(c, CHANNELS)
-    return grid, x.new_empty(2, grid[0], c, dtype=torch.float32), (rows, c, length * _ROWS)
+    return grid, x.new_empty(2, grid[0], c, dtype=torch.float32), (rows, c, length * _ROWS, multiple(c))
 
 
 @triton.jit
@@ -110,10 +110,12 @@ def _moments_kernel(
     rows: tl.tensor,
     c: tl.tensor,
     length: tl.tensor,
+    MULTIPLE: tl.constexpr,
     ROWS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
     """Write the mean and the centred squares of each part; until its end, each row of a block keeps its own."""
+    c = c // MULTIPLE * MULTIPLE  # which it is
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     start = tl.program_id(0) * length
     end = tl.minimum(start + length, rows)
@@ -150,11 +152,13 @@ def _normalise_kernel(
     rows: tl.tensor,
     c: tl.tensor,
     length: tl.tensor,
+    MULTIPLE: tl.constexpr,
     PARTS: tl.constexpr,
     ROWS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
     """Write y = (x - mean) * inverse * weight + bias; the first programs write the statistics."""
+    c = c // MULTIPLE * MULTIPLE  # which it is
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     inside = channel < c
     part, means, squares = _read(parts, c, channel, PARTS)
@@ -191,10 +195,12 @@ def _products_kernel(
     rows: tl.tensor,
     c: tl.tensor,
     length: tl.tensor,
+    MULTIPLE: tl.constexpr,
     ROWS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
     """Write the sums over each part of g and of g times what x was normalised to."""
+    c = c // MULTIPLE * MULTIPLE  # which it is
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     inside = channel < c
     centre, scale = tl.load(mean + channel, inside), tl.load(inverse + channel, inside)
@@ -226,11 +232,13 @@ def _gradient_kernel(
     rows: tl.tensor,
     c: tl.tensor,
     length: tl.tensor,
+    MULTIPLE: tl.constexpr,
     PARTS: tl.constexpr,
     ROWS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
     """Write the gradient of x, scale * (g - mean(g) - xhat * mean(g * xhat)); the first programs write the others."""
+    c = c // MULTIPLE * MULTIPLE  # which it is
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     inside = channel < c
     _, plain, times = _read(parts, c, channel, PARTS)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
-from entrannas.kernels.triton.windows import CHANNELS, Windows, place, source, windows
+from entrannas.kernels.triton.windows import CHANNELS, Windows, multiple, place, source, windows
 
 _ROWS, _SITES = 4, 32
 _OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
@@ -61,7 +61,7 @@ def _pool(x: Tensor, y: Tensor, places: Tensor | None, at: Windows) -> None:
     """Write to y the largest of each window, and their places, or the means where no places are wanted."""
     count = at.n * triton.cdiv(at.ho, _ROWS) * at.wo
     grid = triton.cdiv(count, _SITES), triton.cdiv(at.c, CHANNELS)
-    sizes = count, at.c, at.h, at.w, at.ho, at.wo, at.k, at.stride, at.padding
+    sizes = count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding
     _pool_kernel[grid](x, y, places, *sizes, _ROWS, _SITES, CHANNELS, **_OPTIONS)
 
 
@@ -72,7 +72,7 @@ def _spread(gradient: Tensor, places: Tensor | None, at: Windows) -> Tensor:
     grad_x = torch.empty(shape, dtype=g.dtype, device=g.device, memory_format=torch.channels_last)
     count = at.n * triton.cdiv(at.h, _ROWS) * at.w
     grid = triton.cdiv(count, _SITES), triton.cdiv(at.c, CHANNELS)
-    sizes = count, at.c, at.h, at.w, at.ho, at.wo, at.k, at.stride, at.padding
+    sizes = count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding
     _spread_kernel[grid](g, places, grad_x, *sizes, _ROWS, _SITES, CHANNELS, **_OPTIONS)
     return grad_x
 
@@ -97,6 +97,7 @@ def _pool_kernel(
     w: tl.tensor,
     ho: tl.tensor,
     wo: tl.tensor,
+    MULTIPLE: tl.constexpr,
     K: tl.constexpr,
     STRIDE: tl.constexpr,
     PADDING: tl.constexpr,
@@ -104,6 +105,7 @@ def _pool_kernel(
     SITES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
+    c = c // MULTIPLE * MULTIPLE  # which it is
     site = tl.program_id(0) * SITES + tl.arange(0, SITES)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     image, top, j = place(site, ho, wo, ROWS)
@@ -152,6 +154,7 @@ def _spread_kernel(
     w: tl.tensor,
     ho: tl.tensor,
     wo: tl.tensor,
+    MULTIPLE: tl.constexpr,
     K: tl.constexpr,
     STRIDE: tl.constexpr,
     PADDING: tl.constexpr,
@@ -160,6 +163,7 @@ def _spread_kernel(
     CHANNELS: tl.constexpr,
 ) -> None:
     """Gather for each pixel of x from the windows that see it, which are those of a window turned round."""
+    c = c // MULTIPLE * MULTIPLE  # which it is
     site = tl.program_id(0) * SITES + tl.arange(0, SITES)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     image, top, j = place(site, h, w, ROWS)

@@ -4,6 +4,7 @@ A site is a column of a few pixels of the map that is made, of some image. Sites
 programs are as busy on small maps as on large ones. Inside an image, places fit into 32 bits; images are counted in 64.
 """
 
+from math import gcd
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,12 @@ from torch import Tensor
 from triton import language as tl
 
 CHANNELS = 16
-"""A program's channels: 64 bytes or 32 of a pixel, so that a thread loads 4 numbers at a time."""
+"""A program's channels: 64 bytes of a pixel, or 32."""
+
+
+def multiple(c: int) -> int:
+    """Return a divisor of the channels: a kernel that is told of it loads as many numbers at a time."""
+    return gcd(c, 4)
 
 
 class Windows(NamedTuple):
