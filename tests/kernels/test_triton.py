@@ -56,6 +56,24 @@ def test_they_are_right_by_the_interpreter(which: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_triton_is_imported_at_its_first_use_and_may_lack(there: bool) -> None:
+    """Where it lacks, PyTorch's operations are all there is, even if its interpreter is asked for."""
+    lines = [
+        "import sys",
+        *(["sys.modules['triton'] = None"] if not there else []),
+        "import torch",
+        "from entrannas.kernels import max_pool",
+        "print('triton' in sys.modules and sys.modules['triton'] is not None)",
+        "x = torch.randn(1, 2, 3, 3).to(memory_format=torch.channels_last).requires_grad_()",
+        "max_pool(x, 3, 1, 1).sum().backward()",
+        "print('entrannas.kernels.triton.pooling' in sys.modules)",
+    ]
+    command, environment = [sys.executable, "-c", "\n".join(lines)], os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["False", str(there)], done.stderr
+
+
 def test_they_are_for_maps_of_one_type_on_a_gpu() -> None:
     if not INTERPRETED and not torch.cuda.is_available():
         assert not triton.applies(torch.randn(2, 4, 5, 5).to(memory_format=torch.channels_last))
