@@ -17,8 +17,11 @@ from entrannas.kernels import batch_norm, c, choice, max_pool, relu_depthwise, w
 from entrannas.kernels.choice import fastest
 from entrannas.networks import operations
 from entrannas.runs.events import EpochEnded, Event, Message
+from entrannas.runtime.replay import Replay
 from entrannas.searching.configuration import SearchConfig
 from entrannas.searching.loop import search
+
+from ..gpu import Gpu
 
 X = torch.arange(6.0).view(1, 2, 3, 1)
 
@@ -139,6 +142,42 @@ def test_nothing_is_timed_or_kept_while_a_pass_is_recorded(clock: Clock, monkeyp
     assert torch.equal(fastest("add", ways(clock), X), X + 2)
     monkeypatch.setattr(choice, "recording", lambda arguments: True)
     assert torch.equal(fastest("add", ways(clock), X), X + 2), "what is known by then is taken"
+
+
+def test_a_pass_is_measured_while_it_is_launched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the stream of the passes, and in their pool, which gets the memory back."""
+    gpu, replay, places = Gpu(monkeypatch), Replay(after=2), list[object]()
+
+    def seconds(run: Callable[[], object]) -> float:
+        places.append(gpu.place)
+        return clock.seconds(run)
+
+    monkeypatch.setattr(choice, "seconds", seconds)
+    monkeypatch.setattr(choice, "recording", lambda arguments: gpu.capturing)
+    for _ in range(4):
+        replay("key", lambda x: (fastest("add", ways(clock), x),), X)
+    assert replay.passes() == {"launched": 2, "recorded": 1, "replayed": 1}
+    assert places == [(gpu.pools[0].id, gpu.streams[0])] * 2
+    assert list(choice.taken().values()) == ["ours"]
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_a_recorded_pass_is_the_launched_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Bit by bit: both take what was measured at the first launch."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("ENTRANNAS_KERNELS", raising=False)
+    choice.begin({})
+    x = torch.randn(16, 8, 9, 9, device="cuda").to(memory_format=torch.channels_last)
+    weight, replay = torch.randn(8, 1, 3, 3, device="cuda", requires_grad=True), Replay(after=2)
+
+    def compute(x: Tensor) -> tuple[Tensor, ...]:
+        y = relu_depthwise(x, weight, (1, 1), (1, 1), (1, 1))
+        return y.detach(), *torch.autograd.grad(y.square().sum(), weight)
+
+    made = [[y.clone() for y in replay("key", compute, x)] for _ in range(4)]
+    assert replay.passes() == {"launched": 2, "recorded": 1, "replayed": 1}
+    assert all(torch.equal(one, other) for outputs in made[1:] for one, other in zip(made[0], outputs, strict=True))
+    assert len(choice.taken()) == 1 and cache(tmp_path).exists()
 
 
 def test_the_user_may_want_pytorchs_alone(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ each way is timed, forward and backward, and the fastest is taken from then on. 
 cache for each kind of GPU, driver and version; what a process has taken is for its run to keep, since the ways differ
 by rounding.
 
-Each process of a group chooses for itself: to agree, they would have to exchange within a forward pass, at which they
-need not all come to a new case together. Their gradients are averaged, so that their weights are the same whatever each
-takes; and its run keeps the choices of each.
+Each process of a group chooses for itself: to agree, they would have to exchange within a forward pass, and one whose
+cache knows a case would not wait there for the others. Their gradients are averaged, so that their weights are the same
+whatever each takes, and their run keeps the choices of each.
 """
 
 import functools
@@ -36,7 +36,6 @@ _DELAY = 2_000_000  # cycles of a GPU: about a millisecond, in which Python laun
 _MOST = 2**24  # bytes
 
 Outputs = TypeVar("Outputs")
-
 
 _taken: dict[Hashable, str] = {}
 """The way of each case that has come, by what tells it fastest."""
