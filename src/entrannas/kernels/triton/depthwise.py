@@ -54,35 +54,33 @@ class ReluDepthwise(torch.autograd.Function):
         return grad_x, grad_weight, None, None, None
 
 
-def _rows(k: int) -> int:
-    """Return how many rows a site has: as many as leave a thread's numbers in its registers."""
-    return 4 if k <= 5 else 2
-
-
-def _sizes(at: Windows) -> tuple[int, ...]:
-    """Return what both kernels are told, from the number of sites on."""
-    count = at.n * triton.cdiv(at.ho, _rows(at.k)) * at.wo
+def _sizes(at: Windows, rows: int) -> tuple[int, ...]:
+    """Return what both kernels are told, from the number of sites, of so many rows each, on."""
+    count = at.n * triton.cdiv(at.ho, rows) * at.wo
     return count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding, at.dilation
 
 
 def _slide(x: Tensor, taps: Tensor, gate: Tensor | None, y: Tensor, at: Windows, apart: int) -> None:
     """Write to y the convolution of relu(x), or of x with the kernel turned round, at the places that a gate opens.
 
-    The pixels of x lie `apart`, with zeros between: so a stride is turned round.
+    The pixels of x lie `apart`, with zeros between: so a stride is turned round. Rows and warps are such that a
+    thread's numbers stay in its registers, here and below.
     """
-    sizes, blocks = _sizes(at), (_rows(at.k), _SITES, CHANNELS)
+    rows, warps = 4 if at.k <= 5 else 2, 4 if multiple(at.c) == 4 else 8
+    sizes = _sizes(at, rows)
     grid = triton.cdiv(sizes[0], _SITES), triton.cdiv(at.c, CHANNELS)
-    warps = 4 if multiple(at.c) == 4 else 8
-    _slide_kernel[grid](x, taps, gate, y, *sizes, apart, *blocks, num_warps=warps, enable_fp_fusion=True)
+    options = {"num_warps": warps, "enable_fp_fusion": True}
+    _slide_kernel[grid](x, taps, gate, y, *sizes, apart, rows, _SITES, CHANNELS, **options)
 
 
 def _correlate(g: Tensor, x: Tensor, at: Windows) -> Tensor:
     """Return the weight's gradient in parts [parts, c, k * k], each of some sites."""
-    sizes, blocks = _sizes(at), (_rows(at.k), _SITES, CHANNELS)
+    rows, warps = 4 if at.k <= 3 else 2, 4 if at.k <= 5 and multiple(at.c) == 4 else 8
+    sizes = _sizes(at, rows)
     grid = min(_PARTS, triton.cdiv(sizes[0], _SITES)), triton.cdiv(at.c, CHANNELS)
     parts = x.new_empty(grid[0], at.c, at.k**2, dtype=torch.float32)
-    warps = 4 if multiple(at.c) == 4 and at.k * at.dilation <= 6 else 8
-    _correlate_kernel[grid](g, x, parts, *sizes, *blocks, num_warps=warps, enable_fp_fusion=True)
+    options = {"num_warps": warps, "enable_fp_fusion": True}
+    _correlate_kernel[grid](g, x, parts, *sizes, rows, _SITES, CHANNELS, **options)
     return parts
 
 
