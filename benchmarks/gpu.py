@@ -1,8 +1,9 @@
-"""All that is measured on a GPU: what breaks most easily, the benchmarks of a step, a whole search by the protocol.
+"""All that is measured on a GPU: what breaks most easily, kernels, steps, a whole search, epochs of a whole training.
 
 It can be stopped at any time and started again: what has been measured is kept in --out, and the search goes on after
 its last whole epoch. After --minutes it stops by itself, and says so. `gpu.json` in --out has what was measured.
-The exit code is 1 if a part fails: the first, `recordings.py`, does if a run takes more memory than it may.
+The exit code is 1 if a part fails: the first, `recordings.py`, does if a run takes more memory than it may, the second,
+`kernels.py`, if a kernel computes something else. At the end what was aimed at stands beside what was measured.
 """
 
 import argparse
@@ -51,13 +52,20 @@ def main() -> int:
             raise SystemExit(f"{command[1]} failed")
         return output.splitlines()[-1]
 
-    search = options.out / "search"
-    resume = ["--resume"] if (search / "config.json").exists() else []
+    def begun(*command: object, out: Path) -> list[object]:
+        """Begin a run, or go on with it."""
+        return [COMMAND, *command, "--out", out, *(["--resume"] if (out / "config.json").exists() else [])]
+
+    training = "train", "darts-v2", options.data, "--epochs", 3
     commands: dict[str, list[object]] = {
         "recordings": [sys.executable, HERE / "recordings.py", options.data],
+        "kernels": [sys.executable, HERE / "kernels.py"],
         "search_step": [sys.executable, HERE / "search_step.py"],
+        "search_step_256": [sys.executable, HERE / "search_step.py", "--batch-size", 256, "--rounds", 3],
         "train_step": [sys.executable, HERE / "train_step.py"],
-        "search": [COMMAND, "search", options.data, "--out", search, *resume],
+        "search": begun("search", options.data, out=options.out / "search"),
+        "train": begun(*training, out=options.out / "train"),
+        "train_compiled": begun(*training, "--compile", out=options.out / "train-compiled"),
         "data": [sys.executable, HERE / "data.py", options.data],
         "engines": [sys.executable, HERE / "engines.py"],
         "scaling": [sys.executable, HERE / "scaling.py", "--plot", options.out / "scaling.png"],
@@ -69,7 +77,17 @@ def main() -> int:
                 print(f"stopped in {name}: start again to go on")
                 return 0
             figures[name] = json.loads(line)
+            if name.startswith("train") and "run" in figures[name]:
+                lines = (Path(figures[name]["run"]) / "metrics.jsonl").read_text().splitlines()
+                figures[name]["epoch_seconds"] = min(json.loads(line)["seconds"] for line in lines)
             write_whole(path, json.dumps(figures, indent=2).encode())
+    for what, seconds, goal in (
+        ("a weights and an alpha step at batch 256", figures["search_step_256"]["rows"]["entrannas"]["seconds"], 0.028),
+        ("a search of CIFAR-10 by the protocol", figures["search"]["seconds"], 180.0),
+        ("an epoch of a full-size training", figures["train"]["epoch_seconds"], 20.0),
+        ("the same, compiled", figures["train_compiled"]["epoch_seconds"], 20.0),
+    ):
+        print(f"{what:<42}{seconds:>9.3f} s, aimed at {goal:g}: {'reached' if seconds <= goal else 'not reached'}")
     print(f"all is measured: {path}")
     return 0
 

@@ -78,8 +78,10 @@ def test_a_search_in_which_nothing_learns_has_no_steps() -> None:
     assert told.phases == () and told.parts["steps"] == told.parts["checkpoints"] == 0
 
 
-def test_a_training_is_told_with_its_test(tmp_path: Path) -> None:
-    config = TrainConfig.resolve(SMALL)
+def test_a_training_is_told_with_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without the compiler, which would take longer than is wanted of a forecast."""
+    monkeypatch.setattr("torch.compile", lambda function: pytest.fail("is compiled"))
+    config = TrainConfig.resolve(SMALL | {"compile": True})
     told = forecast(config, load_genotype("darts-v2"))
     assert os.listdir(tmp_path) == []
     assert (told.weights_images, told.alpha_images, told.test_images, told.steps) == (100, None, 359, 6)

@@ -140,6 +140,20 @@ def test_training_killed_and_resumed_equals_never_killed(
     assert "was started with another genotype" in refused(*other, "--out", "killed", "--resume")
 
 
+@pytest.mark.long
+def test_compiled_training_killed_and_resumed_equals_never_killed(
+    entrannas: Entrannas, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    arguments = [*TRAIN, "--subset", 1000, "--cells", 2, "--auxiliary", 0.4, "--compile"]
+    entrannas(*arguments, "--out", "whole")
+    _kill_in_an_epoch([*arguments, "--out", "killed"], tmp_path / "killed")
+    assert "was started with compile true, not false" in refused(
+        *TRAIN[:2], "--out", "killed", "--resume", "--no-compile"
+    )
+    entrannas(*TRAIN[:2], "--out", "killed", "--resume")
+    _same(tmp_path / "whole", tmp_path / "killed")
+
+
 def test_a_run_that_is_alive_is_left_to_its_process(entrannas: Entrannas, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, *map(str, SEARCH), "--epochs", "1000", "--out", "run"], stderr=subprocess.DEVNULL

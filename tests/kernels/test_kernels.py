@@ -125,9 +125,12 @@ def test_what_is_not_a_number_stays_so():
 
 
 def test_a_network_can_be_compiled_and_exported():
-    network = build_network(load_genotype("darts-v2"), cells=3, channels=4).to(memory_format=torch.channels_last)
+    size = {"cells": 3, "channels": 4}
+    network = build_network(load_genotype("darts-v2"), **size, drop_path=0.2).to(memory_format=torch.channels_last)
     images = torch.randn(2, 3, 16, 16).to(memory_format=torch.channels_last)
-    torch.compile(network, backend="eager", fullgraph=True)(images).sum().backward()
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    for network.drop_path in (0.0, 0.2):
+        compiled(images).sum().backward()
     network.eval()
     torch.testing.assert_close(torch.export.export(network, (images,)).module()(images), network(images))
 

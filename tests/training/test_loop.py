@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from entrannas.architecture.genotype import load_genotype
 from entrannas.errors import InputError
 from entrannas.networks.costs import Cost, cost
-from entrannas.networks.network import build_network
+from entrannas.networks.network import Network, build_network
 from entrannas.runs.events import EpochEnded, Event, Message, Stepped
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.evaluation import evaluate
@@ -112,3 +112,33 @@ def test_a_training_goes_on_with_other_epochs_and_its_weights_can_be_had_meanwhi
     assert told == []
     with pytest.raises(InputError, match="was started with epochs 4, not 5"):
         train(genotype, longer, "run", resume=True)
+
+
+def test_what_is_compiled_is_the_network_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So its tensors keep their names."""
+    given: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda function: given.append(function) or function)
+    small = {"subset": 20, "cells": 1, "channels": 2, "batch_size": 10, "epochs": 1}
+    for compiled in (False, True):
+        train(load_genotype("darts-v2"), TrainConfig.resolve(small | {"compile": compiled}), tmp_path / str(compiled))
+        assert len(given) == compiled
+    assert isinstance(given[0].__self__, Network)
+    for file in ("weights.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "True" / file).read_bytes() == (tmp_path / "False" / file).read_bytes()
+
+
+@pytest.mark.long
+def test_a_compiled_training_is_used_as_any_other(tmp_path: Path) -> None:
+    """With drop path and an auxiliary head; its tensors have the names that they have without."""
+    small = {"subset": 40, "cells": 2, "channels": 2, "batch_size": 20, "epochs": 2, "drop_path": 0.2, "auxiliary": 0.4}
+    genotype, tensors = load_genotype("darts-v2"), []
+    for compiled in (True, False):
+        run, config = tmp_path / str(compiled), TrainConfig.resolve(small | {"compile": compiled})
+        result = train(genotype, config, run)
+        assert vars(result).items() <= vars(evaluate(run)).items()
+        assert result.test_accuracy == trained_accuracy(run)
+        for file in ("weights.safetensors", "checkpoint.safetensors"):
+            tensors.append({name: (x.shape, x.dtype) for name, x in load_file(run / file).items()})
+    assert tensors[:2] == tensors[2:]
+    lines = [json.loads(line) for line in (tmp_path / "True" / "metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(line["train_loss"]) for line in lines) and len(lines) == 2

@@ -322,7 +322,8 @@ def _of_training(look: _Look, config: TrainConfig, genotype: Genotype) -> Foreca
     """Measure steps of a training, and its test by a network of the same size."""
     data, device = look.data, look.fabric.device
     torch.manual_seed(seed_of("weights", config.seed))
-    trainer = Trainer.build(look.fabric, genotype, config, len(data.classes), data.images.shape, Replay())
+    plain = config.model_copy(update={"compile": False})  # to compile it takes longer than all else here
+    trainer = Trainer.build(look.fabric, genotype, plain, len(data.classes), data.images.shape, Replay())
     if config.from_run is not None:
         take_over(trainer.network, data.classes, Run.open(Path(config.from_run), "train"))
     steps = max(1, len(data.images) // config.batch_size)

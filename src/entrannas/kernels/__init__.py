@@ -4,6 +4,14 @@ from entrannas.kernels.convolution import convolve
 from entrannas.kernels.depthwise import relu_depthwise
 from entrannas.kernels.mixture import weighted_sums
 from entrannas.kernels.norm import batch_norm, batch_norm_across
-from entrannas.kernels.pooling import max_pool
+from entrannas.kernels.pooling import average_pool, max_pool
 
-__all__ = ["batch_norm", "batch_norm_across", "convolve", "max_pool", "relu_depthwise", "weighted_sums"]
+__all__ = [
+    "average_pool",
+    "batch_norm",
+    "batch_norm_across",
+    "convolve",
+    "max_pool",
+    "relu_depthwise",
+    "weighted_sums",
+]

@@ -1,15 +1,24 @@
-"""The rectified depthwise convolution, the hot spot of the DARTS family's operations on a CPU."""
+"""The rectified depthwise convolution, the hot spot of the DARTS family's operations."""
 
 import torch
 from torch import Tensor
 
-from entrannas.kernels import c
+from entrannas.kernels import c, triton
+from entrannas.kernels.choice import fastest
 from entrannas.kernels.convolution import Pair, convolve
 
 
 def relu_depthwise(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
     """Return `depthwise(relu(x))` of x [n, c, h, w] and a weight [c, 1, k, k], all pairs being of equal numbers."""
-    if weight.shape[-1] > c.LARGEST or not c.applies(x):
-        return convolve(torch.relu(x), weight, stride, padding, dilation, groups=len(weight))
-    y: Tensor = c.ReluDepthwise.apply(x, weight, stride[0], padding[0], dilation[0])  # type: ignore[no-untyped-call]
-    return y
+    arguments = x, weight, stride[0], padding[0], dilation[0]
+    if weight.shape[-1] <= c.LARGEST and triton.applies(x):
+        return fastest("relu_depthwise", {"torch": _pytorchs, "triton": triton.ReluDepthwise.apply}, *arguments)
+    if weight.shape[-1] <= c.LARGEST and c.applies(x):
+        y: Tensor = c.ReluDepthwise.apply(*arguments)  # type: ignore[no-untyped-call]
+        return y
+    return _pytorchs(*arguments)
+
+
+def _pytorchs(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> Tensor:
+    geometry = (stride, stride), (padding, padding), (dilation, dilation)
+    return convolve(torch.relu(x), weight, *geometry, groups=len(weight))

@@ -5,17 +5,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from entrannas.kernels import c
+from entrannas.kernels import c, triton
+from entrannas.kernels.choice import fastest
 
 
 def weighted_sums(p: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
     """Return `sum_k p[j, k] features[k]` for each j, with p [sums, features] and feature maps of one shape.
 
-    A weight that is exactly zero gets no gradient. In C, the maps are read once for all sums; elsewhere the sums are
-    one matrix product.
+    A weight that is exactly zero gets no gradient. In C and in Triton, the maps are read once for all sums; in PyTorch
+    the sums are one matrix product.
     """
+    if triton.applies(*features):
+        return list(fastest("weighted_sums", {"torch": _product, "triton": triton.WeightedSums.apply}, p, *features))
     if c.applies(*features):
         return list(c.WeightedSums.apply(p, *features))  # type: ignore[no-untyped-call]
+    return list(_product(p, *features))
+
+
+def _product(p: Tensor, *features: Tensor) -> Sequence[Tensor]:
     stacked = torch.stack([x.movedim(1, -1) for x in features])  # in the order in which channels-last maps lie
     sums = (p * (p != 0)).to(stacked.dtype) @ stacked.flatten(1)
     return [x.movedim(-1, 1) for x in sums.view(len(p), *stacked.shape[1:]).unbind()]

@@ -10,7 +10,8 @@ from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from entrannas.kernels import c
+from entrannas.kernels import c, triton
+from entrannas.kernels.choice import fastest
 
 
 def batch_norm(
@@ -23,11 +24,25 @@ def batch_norm(
     epsilon: float,
 ) -> Tensor:
     """Normalise x [n, c, h, w] by its own mean and variance, and move the running ones along."""
-    if x.numel() == len(running_mean) or not c.applies(x):
-        return F.batch_norm(x, running_mean, running_variance, weight, bias, True, momentum, epsilon)
     arguments = x, weight, bias, running_mean, running_variance, momentum, epsilon
-    y: Tensor = c.BatchNorm.apply(*arguments)  # type: ignore[no-untyped-call]
-    return y
+    if x.numel() > len(running_mean) and triton.applies(x):
+        return fastest("batch_norm", {"torch": _pytorchs, "triton": triton.BatchNorm.apply}, *arguments)
+    if x.numel() > len(running_mean) and c.applies(x):
+        y: Tensor = c.BatchNorm.apply(*arguments)  # type: ignore[no-untyped-call]
+        return y
+    return _pytorchs(*arguments)
+
+
+def _pytorchs(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    momentum: float,
+    epsilon: float,
+) -> Tensor:
+    return F.batch_norm(x, running_mean, running_variance, weight, bias, True, momentum, epsilon)
 
 
 def batch_norm_across(

@@ -243,9 +243,10 @@ def _drop_path(x: Tensor, keep: Tensor) -> Tensor:
 
     Larsson et al., ICLR 2017, as DARTS applies it: an image and a connection at a time, identities never. The
     probability is read on the device, so that no recording depends on it. On a CPU, where nothing is recorded, it is
-    read here, and nothing is drawn where all is kept.
+    read here, and nothing is drawn where all is kept; but not by a network that is compiled, which could not go on
+    without a break.
     """
-    on_cpu = keep.device.type == "cpu"
+    on_cpu = keep.device.type == "cpu" and not torch.compiler.is_compiling()
     if on_cpu and keep == 1:
         return x
     probability = keep.item() if on_cpu else keep

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from entrannas.kernels import batch_norm, batch_norm_across, convolve, max_pool, relu_depthwise
+from entrannas.kernels import average_pool, batch_norm, batch_norm_across, convolve, max_pool, relu_depthwise
 
 Pair = tuple[int, int]
 
@@ -59,6 +59,17 @@ class MaxPool2d(nn.MaxPool2d):
     def forward(self, x: Tensor) -> Tensor:
         """Pool [batch, channels, height, width]."""
         return max_pool(x, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
+
+
+class AveragePool2d(nn.AvgPool2d):
+    """3 x 3 average pooling that leaves out what is beyond the border, see `kernels.average_pool`."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__(3, stride, padding=1, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool [batch, channels, height, width]."""
+        return average_pool(x, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -169,7 +180,7 @@ def _max_pool(channels: int, stride: int, searching: bool) -> nn.Module:
 
 
 def _average_pool(channels: int, stride: int, searching: bool) -> nn.Module:
-    return _pool(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, searching)
+    return _pool(AveragePool2d(stride), channels, searching)
 
 
 def _skip(channels: int, stride: int, searching: bool) -> nn.Module:

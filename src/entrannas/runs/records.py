@@ -59,6 +59,7 @@ class About(Record):
         changes: the settings that were changed on the way.
         launch: the name by which torchrun has started its processes, if it has: those that it starts again go on with
             the run.
+        kernels: of each process which kernels it has taken, by what they were taken for, see `kernels.choice`.
         digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file. Names are those
             of files in the directory itself.
         digest: of all this.
@@ -71,6 +72,7 @@ class About(Record):
     data: DataSummary
     changes: tuple[Change, ...] = ()
     launch: str | None = None
+    kernels: tuple[dict[str, str], ...] = ()
     digests: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], tuple[str | None, ...]] = {}
     digest: str = ""
 

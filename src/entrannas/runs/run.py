@@ -219,7 +219,8 @@ class Run:
         kept = tuple(one for one in before.changes if one.epoch < epoch or getattr(there, one.setting) == one.after)
         if not self.writes:
             return changes
-        about = about.model_copy(update={"changes": kept + changes, "digests": before.digests})
+        its_own = {"changes": kept + changes, "kernels": before.kernels, "digests": before.digests}
+        about = about.model_copy(update=its_own)
         write_whole(self.path / ABOUT, about.sealed())
         if there != config:
             self.write_json(CONFIG, config.model_dump(mode="json"))
@@ -227,6 +228,12 @@ class Run:
         if len(lines) > epoch:
             self.write(METRICS, b"".join(lines[:epoch]))
         return changes
+
+    def keep_kernels(self, kernels: tuple[dict[str, str], ...]) -> None:
+        """Note which kernels the processes have taken, in `run.json`."""
+        about = self.about()
+        if self.writes and about.kernels != kernels:
+            write_whole(self.path / ABOUT, about.model_copy(update={"kernels": kernels}).sealed())
 
     def about(self) -> About:
         """Return what `run.json` holds.

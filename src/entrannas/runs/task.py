@@ -28,7 +28,7 @@ import torch
 from entrannas.architecture import Genotype
 from entrannas.data import Seen, load_training_data
 from entrannas.errors import InputError, SharedError
-from entrannas.kernels import c
+from entrannas.kernels import c, choice
 from entrannas.runs.checkpoints import Learner, not_finite, take_up, tensors_file
 from entrannas.runs.claim import Claim
 from entrannas.runs.configuration import Configuration
@@ -44,6 +44,7 @@ from entrannas.runtime import (
     diverged,
     each_in_turn,
     enough_memory,
+    gathered,
     here,
     start,
     wait_for_all,
@@ -80,6 +81,7 @@ def seen_by(behind: Sequence[str | Path]) -> Seen | None:
 
 Found = TypeVar("Found", bound=Result)
 
+_OTHERS = "ENTRANNAS_KERNELS=torch: PyTorch's kernels from here on, not those before, which differ by rounding"
 _FEW = 32  # images of a step, fewer than which make poor statistics
 
 
@@ -214,6 +216,8 @@ class Task:
             images = {IMAGES: tensors_file(self.seen.tensors())}
             self.run.begin(self._about(), self.config, images | dict(files or {}))
         wait_for_all()  # what has begun is read by all
+        kernels = self.run.about().kernels[self._part.index :][:1]  # none of a process that is new
+        choice.begin(*kernels or ({},))
         self._under_way = True
         self.events.say(RunBegan(self.run, self.config, self.first_epoch))
         self.events.tell(f"{self.name} in {self.run.path}")
@@ -222,6 +226,8 @@ class Task:
             self.events.tell(f"{change.setting} {after} from epoch {change.epoch + 1} on, not {before}")
         if c.missing(self.fabric.device):
             self.events.tell(c.MISSING)
+        if choice.pytorch_alone() and any(set(ways.values()) - {choice.PYTORCH} for ways in kernels):
+            self.events.tell(_OTHERS)
         for note in (*self.data.notes, None if self.resumed else self.config.preset_note()):
             if note:
                 self.events.tell(note)
@@ -255,11 +261,16 @@ class Task:
         Raises:
             InputError: what learns has diverged; the last checkpoint stays.
         """
+        self.keep_kernels()
         state = self.learner.state()
         if not_finite(state):
             raise diverged("what was learned is")
         self.events.say(EpochEnded(metrics))
         self.run.save_checkpoint(epoch + 1, state)
+
+    def keep_kernels(self) -> None:
+        """Note which kernels each process has taken: what has been computed by them is to go on by them."""
+        self.run.keep_kernels(tuple(gathered(choice.taken())))
 
     def check_same(self, genotype: Genotype) -> None:
         """Compare the architectures of all processes.

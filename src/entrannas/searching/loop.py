@@ -179,9 +179,15 @@ def _hold_trials(
     closest = [one for one in closest if searcher.within is None or searcher.within.holds(one)][: config.trials]
     searcher.replay.exchanging = across
     trial = Trial(searcher.fabric, settings, task.data, split, searcher.replay, task.stepped, across)
+
+    def held(genotype: Genotype, steps: int) -> float:
+        reached = trial(genotype, steps)
+        task.keep_kernels()
+        return reached
+
     advice = "choose fewer --trial-cells in a new run, or make room and --resume"
     with enough_memory(settings.batch_size // here().count, advice):
-        return compete(task.run, [derived, *closest], trial, config.trial_steps, task.events)
+        return compete(task.run, [derived, *closest], held, config.trial_steps, task.events)
 
 
 def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:

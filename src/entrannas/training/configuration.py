@@ -11,6 +11,7 @@ from entrannas.runs import (
     DATA,
     LEARNING,
     NETWORK,
+    RUN,
     BatchSize,
     Cells,
     Channels,
@@ -157,6 +158,8 @@ class TrainConfig(Configuration):
     """Side of the square that is cut out of each image, as a fraction of its side."""
     flip: bool = setting(DATA, _protocol("flip"))
     """Mirror half of the images."""
+    compile: bool = setting(RUN, False, before=False)
+    """Compile the network by torch.compile before the first step, which takes minutes."""
 
     @field_validator("from_run")
     @classmethod

@@ -1,6 +1,7 @@
 """The training of a target network, a step at a time."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from entrannas.data import Batch, Shape
 from entrannas.networks import Network, build_network
 from entrannas.runs import load_module_state, load_optimizer_state, module_state, optimizer_state
 from entrannas.runtime import Replay, Tally, descend, gradients_by, set_lr
+from entrannas.training.compiling import able_to_compile
 from entrannas.training.configuration import TrainConfig
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class Trainer:
     def __init__(self, fabric: "Fabric", network: Network, config: TrainConfig, replay: Replay) -> None:
         """Set up the optimizer; the learning rate is set by `learn`."""
         self.fabric, self.network, self.config, self.replay = fabric, network, config, replay
+        if config.compile:
+            network.compile()  # in place: its tensors keep their names
         self.optimizer = torch.optim.SGD(
             network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
         )
@@ -60,8 +64,13 @@ class Trainer:
         return tally
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Update the weights on a batch. Return the loss, without the auxiliary head's, and the logits."""
-        loss, logits, *gradients = self.replay(self.network.drops, self._pass, images, labels)
+        """Update the weights on a batch. Return the loss, without the auxiliary head's, and the logits.
+
+        Raises:
+            InputError: the network is to be compiled, and cannot be.
+        """
+        with able_to_compile() if self.config.compile else nullcontext():
+            loss, logits, *gradients = self.replay(self.network.drops, self._pass, images, labels)
         descend(self.optimizer, gradients)
         return loss.clone(), logits.clone()
 

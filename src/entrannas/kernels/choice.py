@@ -1,0 +1,201 @@
+"""The faster of several ways to compute the same, measured once: which it is hangs on the GPU and on the shape.
+
+At the first use of a case, which is a function, the shapes and layouts of its tensors and what else it is asked for,
+each way is timed, forward and backward, and the fastest is taken from then on. What was measured is kept in the user's
+cache for each kind of GPU, driver and version; what a process has taken is for its run to keep, since the ways differ
+by rounding.
+
+Each process of a group chooses for itself: to agree, they would have to exchange within a forward pass, and one whose
+cache knows a case would not wait there for the others. Their gradients are averaged, so that their weights are the same
+whatever each takes, and their run keeps the choices of each.
+"""
+
+import functools
+import hashlib
+import os
+import platform
+import warnings
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from entrannas.errors import InputError
+from entrannas.files import cache_file, read_whole, write_whole
+
+PYTORCH = "torch"
+"""The way that is PyTorch's; it is taken where nothing can be measured."""
+
+_TIMES = 5
+_DELAY = 2_000_000  # cycles of a GPU: about a millisecond, in which Python launches what is timed
+_MOST = 2**24  # bytes
+
+Outputs = TypeVar("Outputs")
+
+_taken: dict[Hashable, str] = {}
+"""The way of each case that has come, by what tells it fastest."""
+_told: dict[str, str] = {}
+"""The way of each case of the run, by its text."""
+
+
+def pytorch_alone() -> bool:
+    """Tell whether the user wants no kernels but PyTorch's on a GPU: `ENTRANNAS_KERNELS=torch`."""
+    return os.environ.get("ENTRANNAS_KERNELS") == PYTORCH
+
+
+def begin(before: Mapping[str, str]) -> None:
+    """Begin a run, or go on with one: it takes the ways that it has taken before, by the text of the case."""
+    _taken.clear()
+    _told.clear()
+    _told.update(before)
+
+
+def taken() -> dict[str, str]:
+    """Return the way of each case that the run has taken in this process, with those before."""
+    return dict(_told)
+
+
+def fastest(name: str, ways: Mapping[str, Callable[..., Outputs]], *arguments: Any) -> Outputs:
+    """Compute by the fastest way.
+
+    While a CUDA graph is recorded nothing can be timed: a case that comes first then is PyTorch's, this once. A pass is
+    launched before it is recorded, see `runtime.replay`, so that its cases are known by then.
+
+    Args:
+        name: that of the function.
+        ways: functions of the arguments, by name; one is called `torch`.
+        arguments: tensors, and what else the ways take.
+    """
+    case = case_of(name, arguments)
+    way = PYTORCH if pytorch_alone() else _taken.get(case)
+    if way is None:
+        way = PYTORCH if recording(arguments) else _choose(case, ways, arguments)
+    return ways[way](*arguments)
+
+
+def case_of(name: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
+    """Return what the times of the ways hang on."""
+    modes = torch.is_grad_enabled(), torch.is_autocast_enabled(arguments[0].device.type)
+    return name, *modes, *(_about(x) if isinstance(x, Tensor) else x for x in arguments)
+
+
+def _about(x: Tensor) -> Hashable:
+    return x.device.type, x.dtype, x.shape, x.stride(), x.requires_grad
+
+
+def _choose(case: tuple[Hashable, ...], ways: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> str:
+    """Choose the way of a case: the run's, that of the cache, or the fastest; and note it."""
+    text, device = str(case), arguments[0].device
+    way = _told.get(text) or _kept(device).get(text, "")
+    if way not in ways:
+        try:
+            times = {each: seconds(trial(function, arguments)) for each, function in ways.items()}
+        except Exception as error:  # as where there is no C compiler for Triton, or no room for what is timed
+            warnings.warn(f"kernels of {case[0]} cannot be measured here, so it is PyTorch's: {error}", stacklevel=2)
+            way = PYTORCH
+        else:
+            way = min(times, key=lambda each: times[each])
+            _keep(device, text, way)
+    _taken[case] = _told[text] = way
+    return way
+
+
+def trial(way: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], object]:
+    """Return a run of a way, forward and backward, that changes nothing.
+
+    What wants a gradient is not changed in place, by autograd's own rule; the rest, such as running statistics, is
+    copied.
+    """
+    tensors = [x for x in arguments if isinstance(x, Tensor)]
+    copies = [x.detach().requires_grad_() if x.requires_grad else x.clone() for x in tensors]
+    wanted = [x for x in copies if x.requires_grad] if torch.is_grad_enabled() else []
+    given = iter(copies)
+    inputs = [next(given) if isinstance(x, Tensor) else x for x in arguments]
+
+    def run() -> None:
+        outputs = way(*inputs)
+        outputs = [outputs] if isinstance(outputs, Tensor) else outputs
+        if wanted:
+            torch.autograd.grad(outputs, wanted, [torch.ones_like(y) for y in outputs])
+
+    return run
+
+
+def recording(arguments: tuple[Any, ...]) -> bool:
+    """Tell whether what is computed is being recorded as a CUDA graph."""
+    return bool(arguments[0].device.type == "cuda") and torch.cuda.is_current_stream_capturing()
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return the least of several times that a run takes on the GPU; it is run before to be compiled and warm.
+
+    The GPU is kept busy until all of it is launched. So its own time is measured, which is what a recording takes, and
+    not Python's.
+    """
+    run()
+    marks = []
+    for _ in range(_TIMES):
+        marks.append([torch.cuda.Event(enable_timing=True) for _ in range(2)])
+        torch.cuda._sleep(_DELAY)
+        marks[-1][0].record()
+        run()
+        marks[-1][1].record()
+    torch.cuda.synchronize()
+    times: list[float] = [began.elapsed_time(ended) for began, ended in marks]  # milliseconds
+    return min(times) / 1000
+
+
+class _Kept(BaseModel):
+    """What the cache holds for a machine: the way of each case, by its text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    machine: tuple[str, ...]
+    ways: dict[str, str]
+
+
+@functools.cache
+def machine(device: torch.device) -> tuple[str, ...]:
+    """Return what times hang on beside the case: the GPU, its driver, versions, and the text of what is timed."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    driver = Path("/proc/driver/nvidia/version")
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return name, driver.read_text() if driver.exists() else "", torch.__version__, _triton(), digest.hexdigest()
+
+
+def _triton() -> str:
+    try:
+        return version("triton")
+    except PackageNotFoundError:
+        return ""
+
+
+def _file(device: torch.device) -> Path | None:
+    """Return where the choices for a machine are kept."""
+    return cache_file(f"kernels-{hashlib.sha256(repr(machine(device)).encode()).hexdigest()[:16]}.json")
+
+
+def _kept(device: torch.device) -> dict[str, str]:
+    """Return what the cache holds; nothing of a file that is damaged, or another machine's."""
+    path = _file(device)
+    if path is not None:
+        with suppress(FileNotFoundError, InputError, ValidationError):
+            kept = _Kept.model_validate_json(read_whole(path, _MOST))
+            return kept.ways if kept.machine == machine(device) else {}
+    return {}
+
+
+def _keep(device: torch.device, text: str, way: str) -> None:
+    """Add a choice to the cache, where there is one that can be written."""
+    path = _file(device)
+    if path is not None:
+        kept = _Kept(machine=machine(device), ways={**_kept(device), text: way})
+        with suppress(InputError):
+            write_whole(path, kept.model_dump_json(indent=2).encode())
