@@ -33,6 +33,7 @@ few_and_many = pytest.mark.parametrize(
     [(3, 2, 20, 4), pytest.param(30, 3, 130, 9, marks=pytest.mark.long)],
     ids=["few", "many"],
 )
+# NumPy, by which Triton interprets, warns of what is not a number.
 on_device = pytest.mark.filterwarnings("ignore") if INTERPRETED else pytest.mark.cuda
 
 
@@ -56,6 +57,7 @@ def test_they_are_right_by_the_interpreter(which: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.skipif(INTERPRETED, reason="once is enough")
 @pytest.mark.parametrize("there", [True, False])
 def test_triton_is_imported_at_its_first_use_and_may_lack(there: bool) -> None:
     """Where it lacks, PyTorch's operations are all there is, even if its interpreter is asked for."""
@@ -266,6 +268,25 @@ def test_mixtures_add_up_parts_of_several_blocks(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("entrannas.kernels.triton.mixture._PARTS", 2)
     p, x = torch.rand(2, 1, device=DEVICE, requires_grad=True), maps(torch.float32, 3, 20, 5, 5)
     assert_same(lambda p, x: weighted_sums(p, [x]), lambda p, x: [p[0, 0] * x, p[1, 0] * x], [p, x])
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(INTERPRETED, reason="too large")
+def test_the_last_image_is_found_where_places_need_64_bits() -> None:
+    if torch.cuda.mem_get_info()[0] < 40 * 2**30:
+        pytest.skip("no 40 GB of memory are free")
+    shape = 2**31 // (16 * 64 * 64) + 2, 16, 64, 64
+    x = torch.empty(shape, dtype=torch.bfloat16, device=DEVICE, memory_format=torch.channels_last).normal_()
+    weight = maps(torch.float32, 16, 1, 3, 3)
+
+    def made(x: Tensor) -> list[Tensor]:
+        x = x.detach().requires_grad_()
+        y = relu_depthwise(max_pool(x, 3, 1, 1), weight, (1, 1), (1, 1), (1, 1))
+        (sums,) = weighted_sums(torch.ones(1, 1, device=DEVICE), [y])
+        return [sums, *torch.autograd.grad(sums, x, torch.ones_like(sums))]
+
+    for whole, last in zip(made(x), made(x[-1:]), strict=True):
+        assert torch.equal(whole[-1:], last)
 
 
 @on_device
