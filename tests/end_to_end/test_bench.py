@@ -43,8 +43,10 @@ def test_bench_within_a_latency_of_a_device(
     entrannas: Entrannas, refused: Callable[..., str], table_rows: Rows, tmp_path: Path
 ) -> None:
     write_table(tmp_path / "table.csv", table_rows)
-    rows = [["arch", "board_latency"]]
-    rows += [[row[0], str(1 + row[0].count("conv_3x3") + row[0].count("skip") / 4)] for row in table_rows[1:]]
+    rows = [["arch", "board_latency", "other_latency"]]
+    for text, *_ in table_rows[1:]:
+        took = 1 + text.count("conv_3x3") + text.count("skip") / 4
+        rows.append([text, str(took), str(2 * took)])
     write_table(tmp_path / "hardware.csv", rows)
     bench = ["bench", "nasbench201", "digits", *SMALL, "--table", "table.csv", "--methods", "random", "--seeds", 1]
     limit = ["--hardware", "hardware.csv", "--max-latency", "board=3.2"]
@@ -55,7 +57,13 @@ def test_bench_within_a_latency_of_a_device(
     assert told["hardware"]["within"] == 1 and f"{took[text]:.2f} ms; 1 of 1 within" in outcome.out
     within = [float(row[1]) for row in table_rows[1:] if took[row[0]] <= 3.2]
     assert outcome.json["optimum"]["cifar10"] == max(within) and outcome.json["hardware"]["within"] == len(within)
-    assert "the least is" in refused(*bench, *limit[:-1], "board=0.5", "--out", "none")
+    assert "was started with another limit" in refused(
+        *bench, "--hardware", "hardware.csv", "--max-latency", "other=3.2", "--out", "bench", "--resume"
+    )
+    (tmp_path / "bench").rename(tmp_path / "moved")
+    again = entrannas(*bench, *limit, "--out", "moved", "--resume", "--json")
+    assert again.json["methods"] == outcome.json["methods"], "nothing is searched again"
+    assert "no network takes at most 0.5 ms" in refused(*bench, *limit[:-1], "board=0.5", "--out", "none")
     assert "go together" in refused(*bench, *limit[:2])
     assert "no device and milliseconds" in refused(*bench, *limit[:-1], "board")
 

@@ -1,5 +1,6 @@
 """Fits of few small images, with a plan that does not hang on the machine."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from entrannas.architecture import SPACES, Genotype
 from entrannas.architecture.genotype import load_genotype
 from entrannas.cli.settings_file import read_settings
 from entrannas.errors import InputError
@@ -15,6 +17,7 @@ from entrannas.fitting import fitting, planning
 from entrannas.fitting.diary import DIARY, Diary
 from entrannas.fitting.fitting import FitResult, fit
 from entrannas.fitting.planning import Facts, TooLittleTime
+from entrannas.networks import Size, Stack
 from entrannas.runs.checkpoints import load_tensors
 from entrannas.runs.events import EpochEnded, Event, Message, RunBegan, StageBegan, Stepped
 from entrannas.runs.run import Run
@@ -22,6 +25,7 @@ from entrannas.searching.configuration import SearchConfig
 from entrannas.training.configuration import TrainConfig
 from entrannas.training.trained import load
 
+from ..networks.test_latencies import fake
 from ..pictures import class_folders
 
 FACTS = Facts(
@@ -164,7 +168,7 @@ def test_a_fit_with_limits_searches_and_trains_within_them_and_keeps_them(planne
     with pytest.raises(KeyboardInterrupt):
         planned_fit(listeners=[heard.append, Cut("search", 1)], **limits)
     assert "limits: the network has at most 18,000 parameters and 1000 ms" in _told(heard)
-    with pytest.raises(InputError, match="was started with other limits: resume it without any"):
+    with pytest.raises(InputError, match="keeps its limits and its table of latencies: resume it without any"):
         planned_fit(data=None, seconds=None, resume=True, max_parameters=18_001)
     result = planned_fit(data=None, seconds=None, resume=True)
     searched = Run.open(tmp_path / "fit" / "search", "search").config(SearchConfig)
@@ -173,6 +177,54 @@ def test_a_fit_with_limits_searches_and_trains_within_them_and_keeps_them(planne
     with pytest.raises(InputError, match="within the limits: 3 cells of 4 channels have"):
         planned_fit(out="other", max_parameters=10)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_fit_by_a_table_trains_what_the_table_knows_and_keeps_a_copy(planned_fit: Fit, tmp_path: Path) -> None:
+    cell, table = load_genotype("darts-v2"), tmp_path / "table.json"
+    known = [fake(Stack.over(SPACES["darts"], Size(5, channels, 2), (8, 8))) for channels in (4, 8)]
+    both = dataclasses.replace(known[0], timings={**known[0].timings, **known[1].timings})
+    both.save(table)
+    limit = sum(both.by_part(cell, Stack.of(cell, Size(5, 4, 2), (8, 8))).values()) / 1e6
+    with pytest.raises(KeyboardInterrupt):
+        planned_fit(listeners=[Cut("search", 1)], max_latency_ms=limit, latency_table=table)
+    table.unlink()
+    with pytest.raises(InputError, match="keeps its limits and its table of latencies"):
+        planned_fit(data=None, seconds=None, resume=True, latency_table=table)
+    result = planned_fit(data=None, seconds=None, resume=True)
+    assert (result.plan.training.cells, result.plan.training.channels) in {(5, 4), (5, 8)}
+    assert result.latency_ms is not None and result.latency_ms <= limit
+    with pytest.raises(InputError, match="no table of latencies"):
+        planned_fit(out="other", max_latency_ms=limit, latency_table=table)
+    with pytest.raises(InputError, match="--latency-table is for --max-latency-ms"):
+        planned_fit(out="other", latency_table=table)
+
+
+def test_limits_that_are_none_and_a_diary_with_odd_ones_are_a_line(planned_fit: Fit, tmp_path: Path) -> None:
+    for odd in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(InputError, match=r"a limit of .* is none: give a number above 0"):
+            planned_fit(out="other", max_latency_ms=odd)
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / DIARY).write_text('{"seconds": 20.0, "used": 0.0, "settings": {}, "limits": {"__class__": 5}}')
+    with pytest.raises(InputError, match=r"fit\.json"):
+        planned_fit(data=None, seconds=None, resume=True)
+
+
+def test_where_nothing_that_was_found_is_within_a_published_cell_is_trained(
+    planned_fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cell = load_genotype("darts-v2")
+
+    def rungs(facts: Facts, genotype: Genotype, *_: object) -> list[planning.Rung]:
+        if genotype != cell:
+            raise InputError("no network of this genotype is within the limits")
+        return planning.ladder(facts.shape)
+
+    monkeypatch.setattr(fitting, "rungs_within", rungs)
+    heard: list[Event] = []
+    result = planned_fit(listeners=[heard.append], max_parameters=10**9)
+    assert "no network of this genotype is within the limits; darts-v2 is trained in its place" in _told(heard)
+    assert result.search is None and Run.open(tmp_path / "fit" / "train").genotype() == cell
+    assert (tmp_path / "fit" / "search").exists()
 
 
 def test_epochs_go_by_what_its_own_take(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -40,6 +40,19 @@ def test_rungs_are_those_within_and_a_narrower_one(
         assert one.cells <= other.cells and one.channels <= other.channels
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [((36,), []), ((8,), [(5, 8)]), ((8, 20), [(5, 8), (8, 8), (8, 20)]), ((12, 16), [(5, 16), (8, 16), (14, 16)])],
+)
+def test_by_a_table_only_what_it_knows_is_a_rung(known: tuple[int, ...], expected: list[tuple[int, int]]) -> None:
+    facts = replace(LAPTOP, shape=(3, 32, 32))
+    if not expected:  # 36 channels are above all rungs of few cells, but not of 14 and 20
+        expected = [(14, 36), (20, 36)]
+    found = rungs_within(facts, CELL, {"latency": 10**9}, 4, Known(*known))
+    assert [(rung.cells, rung.channels) for rung in found][: len(expected)] == expected
+    assert all(rung.channels in known for rung in found)
+
+
 def test_what_no_network_is_within_is_a_line() -> None:
     with pytest.raises(InputError, match="is within the limits: 3 cells of 4 channels have"):
         rungs_within(LAPTOP, CELL, {"parameters": 1000}, 4)

@@ -8,6 +8,7 @@ from entrannas.analysis.stopwatch import Stopwatch, conditions, threads_of
 from entrannas.architecture import Genotype
 from entrannas.errors import InputError
 from entrannas.networks import LatencyTable, Map, Size, Stack
+from entrannas.searching import loaded_latencies
 
 
 class Clock(Protocol):
@@ -28,10 +29,10 @@ def clock(table: str | Path | None = None) -> Clock:
     """
     if table is None:
         return _Watch()
-    try:
-        return _Sums(LatencyTable.load(table))
-    except FileNotFoundError:
-        raise InputError(f"no table of latencies {table}: entrannas latency --table makes it") from None
+    found = loaded_latencies(table)
+    if not isinstance(found, LatencyTable):
+        raise InputError(f"{table} is of networks of one size: give one that entrannas latency --table made")
+    return _Sums(found)
 
 
 class _Watch:

@@ -1,4 +1,4 @@
-"""Accuracy against cost: a search for each of several limits, from what is asked for down towards the least."""
+"""Accuracy against cost: a search for each of several limits, down towards the least that a network can have."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +12,7 @@ from entrannas.files import names_in, to_json, write_whole
 from entrannas.networks import target_cost
 from entrannas.report import write_comparison
 from entrannas.runs import LOCK, RESULT, Claim, Events, Listener, Result, Run
+from entrannas.runtime import launched
 from entrannas.searching import LATENCY, SearchConfig, Targets, latencies_of, search, targets_of
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def pareto(
     resume: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Pareto:
-    """Search within several limits, evenly between what is asked for and the least that there is.
+    """Search within several limits, evenly between what a first search finds and the least that there is.
 
-    The first search has the limit of the settings; without one, what it finds is the most. Each begins anew: what a
-    super-net has learned along other networks is no warm-up for it.
+    The first has the limit of the settings, if there is one. Each begins anew: what a super-net has learned along other
+    networks is no warm-up for it.
 
     Args:
         config: the settings, with one limit at most; without one, multiply-adds are limited.
@@ -96,6 +97,10 @@ def pareto(
         raise InputError(f"searches along one measure have one limit: give {told} one at a time")
     setting = given[0] if given else "max_multiply_adds"
     check_super_net("such a search", config)
+    if launched()[1] > 1:
+        raise InputError("searches within several limits are of one process: start them without a launcher")
+    if resume and out is None:
+        raise InputError("there is nothing to resume: give the directory as --out")
     with _claimed(config, out, resume) as claim:
         rows = [_found(config, claim.path / "search-1", getattr(config, setting), listeners)]
         least, most = _range(config, setting, rows[0])
@@ -126,7 +131,7 @@ def _claimed(config: SearchConfig, out: str | Path | None, resume: bool) -> Clai
 def _found(config: SearchConfig, path: Path, limit: float | None, listeners: Sequence[Listener]) -> Found:
     """Search, unless that is done, and measure what was found."""
     run = Run.find(path)
-    Events(listeners).tell(f"{path.name}: {'no limit' if limit is None else f'at most {limit:,}'}")
+    Events(listeners).tell(f"{path.name}: {'no limit' if limit is None else f'at most {_told(limit)}'}")
     if run is None or not run.sound(RESULT):
         search(config, path, run is not None, listeners)
     else:
@@ -139,13 +144,17 @@ def _found(config: SearchConfig, path: Path, limit: float | None, listeners: Seq
     return Found(path, limit, genotype, accuracy, cost.parameters, cost.multiply_adds, latency)
 
 
+def _told(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:.3f} ms"
+
+
 def _range(config: SearchConfig, setting: str, first: Found) -> tuple[float, float]:
-    """Return the least that a network of the space costs, and the most that is asked for."""
+    """Return the least that a network of the space costs, and what the first search found, which is the most."""
     run, measure = Run.open(first.run, "search"), _LIMITS[setting]
-    targets = _targets(run, config)
+    targets, most = _targets(run, config), getattr(first, measure)
     if measure == "latency_ms":
-        return targets.least(LATENCY, latencies_of(config, run)) / 1e6, getattr(config, setting)
-    return targets.least(measure), getattr(config, setting) or getattr(first, measure)
+        return targets.least(LATENCY, latencies_of(config, run)) / 1e6, most
+    return targets.least(measure), most
 
 
 def _targets(run: Run, config: SearchConfig) -> Targets:
@@ -160,7 +169,7 @@ def draw(result: Pareto) -> "Figure":
     figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
     axes = figure.subplots()
     costs = [getattr(one, result.measure) for one in result.found]
-    axes.plot(costs, [100 * one.accuracy for one in result.found], marker="o", color="#8c6cc2")
+    axes.scatter(costs, [100 * one.accuracy for one in result.found], color="#8c6cc2")
     for one, cost in zip(result.found, costs, strict=True):
         axes.annotate(one.run.name, (cost, 100 * one.accuracy), xytext=(4, 6), textcoords="offset points", fontsize=8)
     axes.set(xlabel=result.measure.replace("_", "-"), ylabel="accuracy on alpha's half, super-net's weights, %")

@@ -50,11 +50,14 @@ class Hardware:
         """Read a CSV with the columns `arch` and `DEVICE_latency`, in milliseconds, and fit operations.
 
         Raises:
-            InputError: it is no such table, or not whole.
+            InputError: it is no such table, or not whole, or no network is within the limit.
         """
         column = f"{device}_latency"
         rows = read_columns(path, {column: column}, _milliseconds)
         milliseconds = {text: row[column] for text, row in rows.items() if row[column] > 0}
+        least = min(milliseconds.values(), default=math.inf)
+        if least > limit:
+            raise InputError(f"no network takes at most {limit:g} ms on {device}: the least is {least:g} ms")
         texts = sorted(milliseconds)
         drawn = random.Random(_SEED).sample(texts, min(DRAWN, len(texts)))
         fit, margin = fitted(device, {text: milliseconds[text] for text in drawn})
@@ -138,6 +141,6 @@ def _milliseconds(text: str | None, row: int, column: str) -> float:
         value = float(text or "")
     except ValueError:
         value = math.nan
-    if not (value == -1 or 0 < value < 1e6):
+    if not (value == -1 or 1e-4 <= value < 1e6):
         raise InputError(f"row {row}, {column}: {(text or '')[:SHOWN]!r} is no time in milliseconds, nor -1 for none")
     return value

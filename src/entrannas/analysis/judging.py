@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from entrannas.analysis.searches import Ended, check_out, search_apart
 from entrannas.architecture import Genotype, save_plot
 from entrannas.errors import InputError
-from entrannas.files import to_json, write_whole
+from entrannas.files import read_whole, to_json, write_whole
 from entrannas.report import BENCH, write_bench_report
 from entrannas.runs import LATENCIES, Claim, Listener
 from entrannas.searching import METHODS, SearchConfig
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from entrannas.networks import EdgeLatencies
+
+_MOST = 2**20  # bytes of a table
 
 
 class Verdicts(Protocol):
@@ -107,8 +109,7 @@ def benchmark(
         settings = {**settings, "latency_table": str(out / LATENCIES)}
     configs = _configs(judge, methods, seeds, settings)
     with Claim(out, lambda: check_out(out, configs, resume)):
-        if latencies is not None:
-            write_whole(out / LATENCIES, latencies.to_json().encode())
+        _keep(latencies, out / LATENCIES)
         ended = [search_apart(out, config, listeners) for config in configs]
 
         verdicts = judge.verdicts()
@@ -125,6 +126,16 @@ def benchmark(
         save_plot(draw(result["plot"]), out, "bench")
         write_bench_report(out, result)
         return result
+
+
+def _keep(latencies: "EdgeLatencies | None", path: Path) -> None:
+    """Write the table that all searches in a directory go by; it is the one that is there, if any."""
+    kept = read_whole(path, _MOST) if path.exists() else None
+    wanted = None if latencies is None else latencies.to_json().encode()
+    if kept is not None and kept != wanted:
+        raise InputError(f"{path.parent} was started with another limit of latency, or table: choose another --out")
+    if wanted is not None:
+        write_whole(path, wanted)
 
 
 def _plot(searches: Sequence[Ended], verdicts: Verdicts) -> dict[str, Any]:

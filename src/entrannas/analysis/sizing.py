@@ -11,11 +11,10 @@ from entrannas.architecture import Genotype
 from entrannas.data import load_training_data
 from entrannas.errors import InputError
 from entrannas.networks import Map, Size, target_cost
-from entrannas.runtime import start
+from entrannas.runtime import launched, start
 from entrannas.searching import LATENCY
 from entrannas.training import TrainConfig
 
-_MOST = 1024  # channels
 _FEWEST = 3  # cells
 
 
@@ -35,12 +34,14 @@ def sized(
         table: what latencies go by, see `clocks.clock`.
 
     Raises:
-        InputError: the data or the table cannot be used, or no such network is within the limits; the message names the
-            least.
+        InputError: the data or the table cannot be used, several processes would have to measure, or no such network is
+            within the limits; the message names the least.
     """
     wanted = {name: limit for name, limit in limits.items() if limit is not None}
     if not wanted:
         return config
+    if LATENCY in wanted and table is None and launched()[1] > 1:
+        raise InputError("each of several processes would measure otherwise: give a --latency-table, or the channels")
     device = start(config.device, config.precision).device
     data = load_training_data(config.data_settings(), torch.device("cpu"), None)
     channels, height, width = data.images.shape
@@ -51,7 +52,13 @@ def sized(
 
 
 def largest(
-    genotype: Genotype, size: Size, image: Map, limits: Mapping[str, int], step: int, clock: Clock | None = None
+    genotype: Genotype,
+    size: Size,
+    image: Map,
+    limits: Mapping[str, int],
+    step: int,
+    clock: Clock | None = None,
+    most: int = 1024,
 ) -> Size:
     """Return the size of the largest network within limits, see `sized`.
 
@@ -62,13 +69,14 @@ def largest(
         limits: the most that it may have, by the name of a field of `Cost`, or `latency`.
         step: what channels are a multiple of.
         clock: tells latencies; what it knows nothing of is left out.
+        most: channels, that it has at most.
 
     Raises:
         InputError: there is none.
     """
     fits = within(genotype, image, limits, clock)
     for cells in range(size.cells, _FEWEST - 1, -1):
-        at = [replace(size, cells=cells, channels=one) for one in range(step, _MOST + 1, step)]
+        at = [replace(size, cells=cells, channels=one) for one in range(step, most + 1, step)]
         known = at if clock is None else [one for one in at if clock.knows(genotype, one, image)]
         if known and fits(known[0]):
             return _last(known, fits)

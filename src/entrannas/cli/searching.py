@@ -46,7 +46,7 @@ def search(
         int | None,
         whole(
             RUN,
-            "Search within so many limits, from the one given, or from what is found without one, down to the least, "
+            "Search so many times, each within a smaller limit, from what the first finds down towards the least, "
             "for accuracy against cost.",
             2,
             20,
@@ -63,8 +63,10 @@ def search(
     if pareto is not None:
         if dry_run or devices is not None:
             raise InputError("--pareto is of several searches in one process: leave --dry-run and --devices out")
+        begun = out is not None and resume and (out / "search-1").is_dir()
+        stored = resumed(out / "search-1", "search", SearchConfig) if begun else {}  # type: ignore[operator]
         given, places = with_file(settings, config, SearchConfig)
-        found = SearchConfig.resolve(given, places)
+        found = SearchConfig.resolve({**stored, **given}, places)
         _print_pareto(entrannas.analysis.pareto(found, pareto, out, resume, listeners(log)), as_json)
         return
     in_processes(devices)
@@ -94,7 +96,8 @@ def _print_pareto(result: "Pareto", as_json: bool) -> None:
         print(f"{one.run!s:<40}{limit:>14}{cost}{100 * one.accuracy:>14.2f}")
     print(f"\nplot            {result.run / 'pareto.png'}")
     print(f"page            {result.run / 'report.html'}")
-    print(f"next            entrannas train {result.found[-1].run}")
+    best = max(result.found, key=lambda one: one.accuracy)
+    print(f"next            entrannas train {best.run}")
     print_json(result, as_json)
 
 

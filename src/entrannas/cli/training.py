@@ -30,7 +30,7 @@ from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.limits import LatencyTable, MaxLatency, MaxMultiplyAdds, MaxParameters
 from entrannas.cli.printing import listeners, print_json, print_test
 from entrannas.runs import Configuration, Run, load_genotype
-from entrannas.searching import limits_of
+from entrannas.searching import check_table, limits_of
 from entrannas.training import Description, TrainConfig
 
 _OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
@@ -77,6 +77,7 @@ def train(
     resolved = TrainConfig.resolve({**stored, **given}, places)
     behind = None if resume else genotype
     limits = limits_of(max_parameters, max_multiply_adds, max_latency_ms)
+    check_table(max_latency_ms, latency_table)
     if any(limits.values()) and not resume:
         resolved = entrannas.analysis.sized(found, resolved, limits, latency_table)
         print(f"network         {resolved.cells} cells, {resolved.channels} channels", file=sys.stderr)

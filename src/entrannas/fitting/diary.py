@@ -6,7 +6,7 @@ is resumed what is left, but for those seconds.
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
@@ -20,6 +20,8 @@ DIARY = "fit.json"
 _PAUSE = 5.0  # seconds between two looks at the clock that are kept
 _MOST = 2**20  # bytes
 
+_Limited = Annotated[str, Field(pattern="^(parameters|multiply_adds|latency)$")]
+
 
 class Kept(Record):
     """What the file holds.
@@ -29,7 +31,6 @@ class Kept(Record):
         used: how much of it is used.
         settings: which images, and where to compute: those of the settings that a search and a training share.
         limits: the most that the network may have, see `analysis.sized`.
-        table: what latencies go by; None where they are measured here.
         facts: what the plan goes by; None until they are known.
         plan: what is done; None until it is known.
         revision: how often the plan was made anew: first when it is known how long the search has taken, then by what
@@ -39,8 +40,7 @@ class Kept(Record):
     seconds: float
     used: float
     settings: dict[str, Any]
-    limits: dict[str, int] = Field(default_factory=dict)
-    table: str | None = None
+    limits: dict[_Limited, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     facts: Facts | None = None
     plan: Plan | None = None
     revision: int = 0

@@ -1,6 +1,5 @@
 """From images to a network in use, within a time: a search, a training, a test, and a file for ONNX Runtime."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ from entrannas.analysis import Clock, clock
 from entrannas.architecture import Genotype, load_genotype
 from entrannas.deploy import export
 from entrannas.errors import InputError
-from entrannas.files import names_in, write_whole
+from entrannas.files import names_in, read_whole, write_whole
 from entrannas.fitting.diary import DIARY, Diary, Kept
 from entrannas.fitting.limits import limits_of_search, rungs_within
 from entrannas.fitting.looking import look
@@ -34,6 +33,7 @@ from entrannas.fitting.planning import (
 )
 from entrannas.fitting.times import checked, told
 from entrannas.runs import (
+    LATENCIES,
     LOCK,
     RESULT,
     Claim,
@@ -50,10 +50,11 @@ from entrannas.runs import (
     settings_file,
 )
 from entrannas.runtime import Device, Precision, launched, start
-from entrannas.searching import LATENCY, SearchConfig, SearchEpoch, limits_of, search
+from entrannas.searching import LATENCY, SearchConfig, SearchEpoch, check_table, limits_of, search
 from entrannas.training import Description, TrainConfig, TrainResult, train
 
 _DATA: str = Configuration.model_fields["data"].default
+_MOST = 2**24  # bytes of a table
 _LOOK = 0.005  # of the time, for which each of three networks is measured,
 _LOOKS = 0.2, 3.0  # but at least and at most so many seconds
 _WATCHED = 0.03  # of the time, for which the pace of a training is watched before anything is judged by it
@@ -152,12 +153,15 @@ def fit(
     with _claimed(data, out, resume) as claim:
         if resume:
             diary = Diary.read(claim.path, began)
-            _check_same(diary.kept, seconds, wanted)
+            _check_same(diary.kept, seconds, wanted, latency_table)
+            kept_table = claim.path / LATENCIES
+            latency_table = kept_table if kept_table.exists() else None
             if data is not None:  # the same images, elsewhere
                 diary.kept = diary.kept.model_copy(update={"settings": diary.kept.settings | {"data": data}})
         else:
             if seconds is None:
                 raise InputError("give the time that there is, such as --time 2h")
+            check_table(max_latency_ms, latency_table)
             settings: dict[str, Any] = {
                 "data": _DATA if data is None else data,
                 "test_split": test_split,
@@ -174,10 +178,10 @@ def fit(
                 used=0.0,
                 settings={name: resolved[name] for name in settings},
                 limits=wanted,
-                table=None if latency_table is None else os.path.abspath(latency_table),
             )
             diary = Diary(claim.path / DIARY, kept, began)
-        return _Fit(claim.path, diary, tuple(listeners)).done()
+        table = None if latency_table is None else Path(latency_table).expanduser()
+        return _Fit(claim.path, diary, tuple(listeners), table).done()
 
 
 def _claimed(data: str | None, out: str | Path | None, resume: bool) -> Claim:
@@ -199,11 +203,11 @@ def _claimed(data: str | None, out: str | Path | None, resume: bool) -> Claim:
     return Claim(path, check_there if resume else check_free)
 
 
-def _check_same(kept: Kept, seconds: float | None, limits: Mapping[str, int]) -> None:
+def _check_same(kept: Kept, seconds: float | None, limits: Mapping[str, int], table: str | Path | None) -> None:
     if seconds not in (None, kept.seconds):
         raise InputError(f"the fit was started with a time of {told(kept.seconds)}: resume it without --time")
-    if limits not in ({}, kept.limits):
-        raise InputError("the fit was started with other limits: resume it without any")
+    if limits not in ({}, kept.limits) or table is not None:
+        raise InputError("a fit keeps its limits and its table of latencies: resume it without any")
 
 
 @dataclass(frozen=True)
@@ -214,15 +218,17 @@ class _Fit:
         path: its directory.
         diary: what it keeps of itself.
         listeners: who is told of what happens.
+        table: what latencies go by; None where they are measured here.
     """
 
     path: Path
     diary: Diary
     listeners: tuple[Listener, ...]
+    table: Path | None
 
     @cached_property
     def _clock(self) -> Clock | None:
-        return clock(self.diary.kept.table) if LATENCY in self.diary.kept.limits else None
+        return clock(self.table) if LATENCY in self.diary.kept.limits else None
 
     def done(self) -> FitResult:
         """Do all that is not done yet."""
@@ -282,6 +288,8 @@ class _Fit:
 
     def _take(self, facts: Facts, plan: Plan, revision: int) -> None:
         """Make a plan the one that is gone by: as settings files first, then in the diary."""
+        if self.table not in (None, self.path / LATENCIES):
+            write_whole(self.path / LATENCIES, read_whole(self.table, _MOST))
         if plan.search is not None:
             config = self._search_config(facts, plan, plan.search)
             self._write("search.yaml", f"entrannas search --config {self.path}/search.yaml", config)
@@ -327,10 +335,14 @@ class _Fit:
             low, high = _SLOWER
             factor = took / (plan.search.seconds / plan.search.epochs - BETWEEN)
             facts = facts.slower(min(high, max(low, factor)))
-            plan = self._plan_training(facts, plan, run.genotype())
+            try:
+                plan = self._plan_training(facts, plan, run.genotype())
+            except InputError as error:  # its network is slower than one of as many multiply-adds
+                events.tell(f"{error}; {PUBLISHED} is trained in its place")
+                plan = replace(self._plan_training(facts, plan, load_genotype(PUBLISHED)), search=None)
             self._take(facts, plan, 1)
             events.tell(f"{told(max(0.0, self.diary.left))} are left; {_told_training(facts, plan.training)}")
-        return run
+        return None if plan.search is None else run
 
     def _plan_training(self, facts: Facts, plan: Plan, genotype: Genotype) -> Plan:
         """Plan the training in the time that is left; where that is too little, its first epoch is all."""

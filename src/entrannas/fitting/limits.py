@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from entrannas.analysis import Clock, largest, within
 from entrannas.architecture import Genotype
+from entrannas.errors import InputError
 from entrannas.fitting.planning import Facts, Rung, SearchStage, TrainStage, ladder, sides, size_of
 from entrannas.networks import target_cost
 from entrannas.searching import LATENCY
@@ -15,7 +16,8 @@ def rungs_within(
 ) -> list[Rung]:
     """Return the rungs of the ladder on which the network of a cell is within limits.
 
-    The last is the next one made narrower, so that it is too: with the most channels, a multiple of `step`, that are.
+    Behind them is the next one made narrower, so that it is too: with the most channels that are, a multiple of `step`.
+    Of a rung that a clock knows nothing of, smaller sizes are tried that it knows.
 
     Args:
         facts: of the images.
@@ -28,19 +30,27 @@ def rungs_within(
         InputError: no network is.
     """
     found: list[Rung] = []
+    refused: InputError | None = None
     for rung in ladder(facts.shape):
         size, image = size_of(facts, rung), sides(facts, rung)
-        if (clock is None or clock.knows(cell, size, image)) and within(cell, image, limits, clock)(size):
+        known = clock is None or clock.knows(cell, size, image)
+        if known and within(cell, image, limits, clock)(size):
             found.append(rung)
             continue
-        if found and rung.channels <= found[-1].channels:  # it has more cells, or larger images
+        try:
+            narrow = largest(cell, size, image, limits, step, clock, most=rung.channels)
+        except InputError as error:
+            refused = refused or error
+        else:
+            last = replace(rung, cells=narrow.cells, channels=narrow.channels)
+            if not found or (last.cells >= found[-1].cells and last.channels >= found[-1].channels):
+                found.append(last)
+        if known:  # those above it are larger still
             break
-        narrow = largest(cell, size, image, limits, step, clock)
-        last = replace(rung, cells=narrow.cells, channels=min(narrow.channels, rung.channels))
-        if not found or (last.cells >= found[-1].cells and last.channels > found[-1].channels):
-            found.append(last)
-        break
-    return found
+    if not found:
+        assert refused is not None
+        raise refused
+    return list(dict.fromkeys(found))
 
 
 def limits_of_search(

@@ -51,6 +51,7 @@ RESULT = "result.json"
 IMAGES = "images.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
+_ELSEWHERE = "data", "latency_table"  # settings that name what may have moved
 RATES = "weights_lr", "weights_lr_end", "alpha_lr", "beta_lr", "lr"
 """The settings that may be others when a run is taken up again."""
 
@@ -163,13 +164,14 @@ class Run:
     def check_settings(self, config: Configuration) -> dict[str, tuple[float | None, float | None]]:
         """Compare settings with the run's, and return those that may differ, and do: the run's, and the new one.
 
-        The data may be elsewhere now: that its images are the same is known by their digests.
+        The data may be elsewhere now: that its images are the same is known by their digests. Of a table of latencies
+        the run has its own copy.
 
         Raises:
             InputError: another setting differs, or one does of a run that has ended.
         """
         there, here = (one.model_dump(mode="json") for one in (self.config(type(config)), config))
-        differ = [name for name in here if there[name] != here[name] and name != "data"]
+        differ = [name for name in here if there[name] != here[name] and name not in _ELSEWHERE]
         for name in differ:
             may_differ = name in RATES or (name == EPOCHS and self.command == "train")
             if not may_differ or (self.path / RESULT).exists():

@@ -1,9 +1,10 @@
 from .configuration import SearchConfig, method_of, space_of, target_of
-from .limits import LATENCY, limits_of
+from .limits import LATENCY, check_table, limits_of
 from .loop import (
     SearchResult,
     build_searcher,
     latencies_of,
+    loaded_latencies,
     search,
     search_epoch,
     settings_of_trials,
@@ -30,11 +31,13 @@ __all__ = [
     "Trial",
     "alpha_epochs",
     "build_searcher",
+    "check_table",
     "closing",
     "evenly",
     "in_turn",
     "latencies_of",
     "limits_of",
+    "loaded_latencies",
     "method_of",
     "neighbours",
     "rounds",

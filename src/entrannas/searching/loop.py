@@ -16,8 +16,6 @@ from entrannas.data import Augmentation, Batch, TrainingData, balanced_order, tr
 from entrannas.errors import InputError
 from entrannas.networks import (
     Cost,
-    EdgeLatencies,
-    LatencyTable,
     Size,
     load_latencies,
     normalise_across,
@@ -38,13 +36,13 @@ from entrannas.runtime import (
 )
 from entrannas.searching.configuration import SearchConfig, method_of, space_of, target_of
 from entrannas.searching.history import History
-from entrannas.searching.limits import limits_of
+from entrannas.searching.limits import check_table, limits_of
 from entrannas.searching.places import Place, moving
 from entrannas.searching.records import SearchEpoch
 from entrannas.searching.schedules import alpha_epochs, alpha_rate, closing, target_connections, temperature
 from entrannas.searching.searcher import Searcher
 from entrannas.searching.trials import Trial, compete, held_trials, neighbours, trial_config
-from entrannas.searching.within import Targets, budget_of
+from entrannas.searching.within import Latencies, Targets, budget_of
 from entrannas.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -203,21 +201,31 @@ def shares(labels: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
     return order[:own], order[own : own + alphas]
 
 
-def latencies_of(config: SearchConfig, run: Run | None = None) -> LatencyTable | EdgeLatencies | None:
+def latencies_of(config: SearchConfig, run: Run | None = None) -> Latencies | None:
     """Load the table by which latencies are limited: the one that a run has kept, or else that of the settings.
 
     Raises:
         InputError: it cannot be used, or is missing.
     """
     if config.max_latency_ms is None:
+        check_table(None, config.latency_table)
         return None
     kept = run.sound(LATENCIES) if run else None
     if kept is None and config.latency_table is None:
         raise InputError("--max-latency-ms goes by a table: give one by --latency-table, which entrannas latency makes")
+    return loaded_latencies(kept or str(config.latency_table))
+
+
+def loaded_latencies(path: str | Path) -> Latencies:
+    """Load a table of latencies.
+
+    Raises:
+        InputError: there is none, or it cannot be used.
+    """
     try:
-        return load_latencies(kept or str(config.latency_table))
+        return load_latencies(path)
     except FileNotFoundError:
-        raise InputError(f"no table of latencies {config.latency_table}: entrannas latency --table makes it") from None
+        raise InputError(f"no table of latencies {path}: entrannas latency --table makes it") from None
 
 
 def build_searcher(
@@ -225,7 +233,7 @@ def build_searcher(
     config: SearchConfig,
     data: TrainingData,
     replay: Replay | None = None,
-    table: LatencyTable | EdgeLatencies | None = None,
+    table: Latencies | None = None,
 ) -> Searcher:
     """Build what a search of that configuration starts from.
 
