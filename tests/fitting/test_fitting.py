@@ -14,7 +14,7 @@ from entrannas.architecture.genotype import load_genotype
 from entrannas.cli.settings_file import read_settings
 from entrannas.errors import InputError
 from entrannas.fitting import fitting, planning
-from entrannas.fitting.diary import DIARY, Diary
+from entrannas.fitting.diary import DIARY, Diary, Kept
 from entrannas.fitting.fitting import FitResult, fit
 from entrannas.fitting.planning import Facts, TooLittleTime
 from entrannas.networks import Size, Stack
@@ -253,6 +253,24 @@ def test_epochs_go_by_what_its_own_take(planned_fit: Fit, monkeypatch: pytest.Mo
     assert changes[0].setting == "epochs" and changes[0].epoch == 2 and changes[-1].after == epochs
     written, _ = read_settings(tmp_path / "fit" / "train.yaml")
     assert written["epochs"] == str(epochs)
+
+
+def test_the_pace_of_steps_is_looked_at_once(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kept = Kept(seconds=1000.0, used=0.0, settings={}, revision=1)
+    diary = Diary(tmp_path / DIARY, kept, began := 1000.0)
+    now = [began]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    stage = planning.TrainStage(None, "cifar", 5, 8, 24, 10, 100.0, 1.0)
+    watch, paces = fitting._Watch(diary, FACTS, stage), list[float]()
+    watch.done = 0
+    few, one = watch._others(240.0), watch._others(2000.0)
+    assert few is not None and one is not None and (few.stage.epochs, one.stage.epochs) == (4, 1)
+    monkeypatch.setattr(watch, "_others", lambda each: paces.append(each))
+    monkeypatch.setattr(fitting, "_WATCHED", 0.03)
+    for _ in range(12):
+        now[0] += 10.0
+        watch(Stepped())
+    assert paces == [pytest.approx(2 * 10.0 + planning.BETWEEN)], "of two steps an epoch, after thirty seconds"
 
 
 def test_what_cannot_be_exported_is_told_and_the_fit_goes_on(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:

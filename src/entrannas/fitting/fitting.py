@@ -392,6 +392,8 @@ class _Otherwise(Exception):
 class _Watch:
     """Looks at the clock at each epoch of a training, and ends it where it is to go on with other epochs.
 
+    Where the first epoch is long, its first steps are looked at, once: a plan of few epochs leaves little to correct.
+
     They are written into the plan, and into the run's `changes`, before they come into force. The learning rate of an
     epoch hangs on their number, so that it leaps a little there; at the first look it has hardly begun to fall.
     """
@@ -399,6 +401,7 @@ class _Watch:
     def __init__(self, diary: Diary, facts: Facts, stage: TrainStage) -> None:
         self.diary, self.facts, self.stage = diary, facts, stage
         self.ended: list[float] = []
+        self.stepped: list[float] = []
         self.otherwise: _Otherwise | None = None
 
     def __call__(self, event: Event) -> None:
@@ -410,19 +413,38 @@ class _Watch:
                 self.done += 1
                 self.ended.append(time.monotonic())
                 self.otherwise = self._decided()
-            case Stepped() if self.otherwise is not None:
-                raise self.otherwise
+            case Stepped():
+                if self.done == 0 and self.diary.kept.revision <= 1:
+                    self.otherwise = self._foreseen()
+                if self.otherwise is not None:
+                    raise self.otherwise
+
+    def _foreseen(self) -> _Otherwise | None:
+        """Return the epochs that there is time for by the pace of the first steps, when these have been watched."""
+        now, watched = time.monotonic(), _WATCHED * self.diary.kept.seconds
+        if self.stepped and self.stepped[-1] - self.stepped[0] >= watched:  # that was once
+            return None
+        self.stepped.append(now)
+        if now - self.stepped[0] < watched:
+            return None
+        images = int((self.stage.share or 1) * self.facts.images)
+        each = (now - self.stepped[0]) / (len(self.stepped) - 1) * max(1, images // self.stage.batch_size)
+        return self._others(each + BETWEEN)
 
     def _decided(self) -> _Otherwise | None:
-        """Return the epochs that there is time for by the pace of the last ones, if they are others by enough."""
-        stage, within = self.stage, self.diary.kept.seconds
+        """Return the epochs that there is time for by the pace of the last ones."""
+        within = self.diary.kept.seconds
         if len(self.ended) < 2 or self.ended[-1] - self.ended[0] < _WATCHED * within:
             return None
         late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
-        each = (late[-1] - late[0]) / (len(late) - 1)
+        return self._others((late[-1] - late[0]) / (len(late) - 1))
+
+    def _others(self, each: float) -> _Otherwise | None:
+        """Return the epochs that there is time for where each takes so long, if they are others by enough."""
+        stage, within = self.stage, self.diary.kept.seconds
         steps = max(1, int((stage.share or 1) * self.facts.images) // stage.batch_size)
         left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
-        epochs = epochs_within(left, each, self.done, longest(TRAINED_LONG, steps))
+        epochs = epochs_within(left, each, max(1, self.done), longest(TRAINED_LONG, steps))
         fewer, more = (stage.epochs - epochs) * each, (epochs - stage.epochs) * each
         if fewer > _LATE * within or (more > _EARLY * within and self.done < _LONGER * stage.epochs):
             return _Otherwise(
