@@ -86,18 +86,19 @@ def fastest(name: str, ways: Mapping[str, Callable[..., Outputs]], *arguments: A
 
 def case_of(name: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
     """Return what the times of the ways hang on."""
-    modes = torch.is_grad_enabled(), torch.is_autocast_enabled(arguments[0].device.type)
-    return name, *modes, *(_about(x) if isinstance(x, Tensor) else x for x in arguments)
+    device = arguments[0].device.type
+    modes = torch.is_grad_enabled(), torch.is_autocast_enabled(device)
+    return name, device, *modes, *[_about(x) if isinstance(x, Tensor) else x for x in arguments]
 
 
 def _about(x: Tensor) -> Hashable:
-    return x.device.type, x.dtype, x.shape, x.stride(), x.requires_grad
+    return x.dtype, x.shape, x.stride(), x.requires_grad
 
 
 def _choose(case: tuple[Hashable, ...], ways: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> str:
     """Choose the way of a case: the run's, that of the cache, or the fastest.
 
-    A way that is not PyTorch's is run before it is taken: where it was chosen by another process, it may run only there.
+    A way that is not PyTorch's is run before it is taken: where another process has chosen it, it may run only there.
     """
     text, device = str(case), arguments[0].device
     before = _told.get(text)
