@@ -41,7 +41,8 @@ def main() -> int:
 
     def run(command: list[object]) -> str | None:
         """Run a command within the time left; return its last line, or None if it was stopped."""
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
+        words = [str(word) for word in command]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         try:
             output, _ = process.communicate(timeout=max(1.0, ends - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -49,19 +50,21 @@ def main() -> int:
             process.communicate()
             return None
         if process.returncode:
-            raise SystemExit(f"{command[1]} failed")
+            raise SystemExit(f"{' '.join(words)} failed")
         return output.splitlines()[-1]
 
     def begun(*command: object, out: Path) -> list[object]:
         """Begin a run, or go on with it."""
         return [COMMAND, *command, "--out", out, *(["--resume"] if (out / "config.json").exists() else [])]
 
+    steps = sys.executable, HERE / "search_step.py", "--batch-size", 256, "--rounds", 3
     training = "train", "darts-v2", options.data, "--epochs", 3
     commands: dict[str, list[object]] = {
         "recordings": [sys.executable, HERE / "recordings.py", options.data],
         "kernels": [sys.executable, HERE / "kernels.py"],
         "search_step": [sys.executable, HERE / "search_step.py"],
-        "search_step_256": [sys.executable, HERE / "search_step.py", "--batch-size", 256, "--rounds", 3],
+        "search_step_256": [*steps],
+        "search_step_256_torch": ["env", "ENTRANNAS_KERNELS=torch", *steps],
         "train_step": [sys.executable, HERE / "train_step.py"],
         "search": begun("search", options.data, out=options.out / "search"),
         "train": begun(*training, out=options.out / "train"),
@@ -81,6 +84,9 @@ def main() -> int:
                 lines = (Path(figures[name]["run"]) / "metrics.jsonl").read_text().splitlines()
                 figures[name]["epoch_seconds"] = min(json.loads(line)["seconds"] for line in lines)
             write_whole(path, json.dumps(figures, indent=2).encode())
+    for how, row in (("replayed", "entrannas"), ("launched", "entrannas-launched")):
+        chosen, torchs = (figures[f"search_step_256{of}"]["rows"][row]["seconds"] for of in ("", "_torch"))
+        print(f"both steps at batch 256, {how}: {chosen:.3f} s, by PyTorch's kernels alone {torchs:.3f} s")
     for what, seconds, goal in (
         ("a weights and an alpha step at batch 256", figures["search_step_256"]["rows"]["entrannas"]["seconds"], 0.028),
         ("a search of CIFAR-10 by the protocol", figures["search"]["seconds"], 180.0),

@@ -47,7 +47,7 @@ class Case:
     Attributes:
         name: that of the function.
         ways: in which it may be computed.
-        arguments: the tensors as shape, strides, type and whether a gradient is wanted; the others as they are.
+        arguments: the tensors as type, shape, strides and whether a gradient is wanted; the others as they are.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Case:
     def inputs(self, dtype: torch.dtype | None = None) -> list[Any]:
         """Return arguments of this kind, of noise, which is the same at each call."""
         torch.manual_seed(0)
-        return [_noise(x, dtype) if isinstance(x, tuple) and len(x) == 5 else x for x in self.arguments]
+        return [_noise(x, dtype) if isinstance(x, tuple) else x for x in self.arguments]
 
     def results(self, way: str, dtype: torch.dtype | None = None) -> list[Tensor]:
         """Return the outputs of a way, the gradients that are wanted, and the inputs: running statistics are moved."""
@@ -90,9 +90,9 @@ class Case:
 
 
 def _noise(about: tuple[Any, ...], dtype: torch.dtype | None) -> Tensor:
-    kind, own, shape, strides, wanted = about
-    x = torch.empty_strided(shape, strides, dtype=own, device=kind)
-    x.copy_(torch.rand(shape, device=kind) + 0.5 if len(shape) == 1 else torch.randn(shape, device=kind))
+    own, shape, strides, wanted = about
+    x = torch.empty_strided(shape, strides, dtype=own, device="cuda")
+    x.copy_(torch.rand(shape, device="cuda") + 0.5 if len(shape) == 1 else torch.randn(shape, device="cuda"))
     return x.to(dtype or own).requires_grad_(wanted)
 
 
@@ -103,7 +103,7 @@ def cases_of(batch_size: int, cells: int, channels: int) -> list[tuple[Case, flo
 
     def note(name: str, ways: Mapping[str, Way], *arguments: Any) -> Any:
         key = choice.case_of(name, arguments)
-        _, _, _, *about = key
+        _, _, _, _, *about = key
         found[key] = Case(name, ways, tuple(about))
         counts[key] += 1
         return ways["torch"](*arguments)
@@ -138,8 +138,8 @@ def memory_speed() -> float:
 
 def told(case: Case) -> str:
     """Name a case: the shapes of its tensors, with how many there are of one, and what else is asked for."""
-    tensors = [isinstance(x, tuple) and len(x) == 5 for x in case.arguments]
-    shapes = Counter("x".join(map(str, x[2])) for x, is_one in zip(case.arguments, tensors, strict=True) if is_one)
+    tensors = [isinstance(x, tuple) for x in case.arguments]
+    shapes = Counter("x".join(map(str, x[1])) for x, is_one in zip(case.arguments, tensors, strict=True) if is_one)
     others = [str(x) for x, is_one in zip(case.arguments, tensors, strict=True) if not is_one]
     return " ".join([case.name, *(f"{n}*{shape}" if n > 1 else shape for shape, n in shapes.items()), *others])
 

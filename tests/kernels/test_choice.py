@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.profiler import profile
 
 from entrannas.kernels import batch_norm, c, choice, max_pool, relu_depthwise, weighted_sums
 from entrannas.kernels.choice import fastest
@@ -134,14 +138,18 @@ def test_measuring_changes_nothing(clock: Clock) -> None:
     assert weight.grad is not None and torch.allclose(weight.grad, torch.zeros(3), atol=1e-5), "of one pass"
 
 
-def test_nothing_is_timed_or_kept_while_a_pass_is_recorded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_timed_while_a_pass_is_recorded(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(choice, "recording", lambda arguments: True)
         assert torch.equal(fastest("add", ways(clock), X), X + 1)
-        assert (clock.timed, choice.taken()) == (0, {})
-    assert torch.equal(fastest("add", ways(clock), X), X + 2)
+        assert clock.timed == 0 and not (tmp_path / "cache").exists()
+    assert torch.equal(fastest("add", ways(clock), X), X + 1), "PyTorch's from then on"
+    assert list(choice.taken().values()) == ["torch"], "and of the run, should it be resumed"
+    assert torch.equal(fastest("add", ways(clock), X[:, :1]), X[:, :1] + 2)
     monkeypatch.setattr(choice, "recording", lambda arguments: True)
-    assert torch.equal(fastest("add", ways(clock), X), X + 2), "what is known by then is taken"
+    assert torch.equal(fastest("add", ways(clock), X[:, :1]), X[:, :1] + 2), "what is known by then is taken"
 
 
 def test_a_pass_is_measured_while_it_is_launched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,25 +194,111 @@ def test_the_user_may_want_pytorchs_alone(clock: Clock, monkeypatch: pytest.Monk
     assert (clock.timed, choice.taken()) == (0, {})
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no room"), RuntimeError("no C compiler")], ids=str)
-def test_what_cannot_be_measured_is_pytorchs(clock: Clock, tmp_path: Path, error: Exception) -> None:
+failures = pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "have no room to be tried"),
+        (RuntimeError("no C compiler"), "cannot be run here"),
+    ],
+    ids=["memory", "compiler"],
+)
+
+
+@failures
+def test_what_cannot_be_measured_is_pytorchs(clock: Clock, tmp_path: Path, error: Exception, lacks: str) -> None:
     def fail(x: Tensor) -> Tensor:
         raise error
 
-    with pytest.warns(UserWarning, match=f"^kernels of add cannot be measured here, so it is PyTorch's: {error}$"):
+    with pytest.warns(UserWarning, match=f"^kernels of add {lacks}, so it is PyTorch's: {error}$"):
         assert torch.equal(fastest("add", ways(clock) | {"ours": fail}, X), X + 1)
     assert torch.equal(fastest("add", ways(clock) | {"ours": fail}, X), X + 1)
     assert clock.timed == 2 and list(choice.taken().values()) == ["torch"], "for this run"
     assert not (tmp_path / "cache").exists(), "another may have the room"
 
 
+@failures
+@pytest.mark.parametrize(
+    ("before", "tells"),
+    [("cache", ""), ("run", " from here on, not what the run had before, which differs by rounding")],
+)
+def test_what_was_chosen_before_but_cannot_be_run_here_is_pytorchs(
+    clock: Clock, before: str, tells: str, error: Exception, lacks: str
+) -> None:
+    """As in a container that has the user's cache and no C compiler."""
+
+    def fail(x: Tensor) -> Tensor:
+        raise error
+
+    fastest("add", ways(clock), X)
+    choice.begin(choice.taken() if before == "run" else {})
+    with pytest.warns(UserWarning, match=f"^kernels of add {lacks}, so it is PyTorch's{tells}: {error}$"):
+        assert torch.equal(fastest("add", ways(clock) | {"ours": fail}, X), X + 1)
+    assert torch.equal(fastest("add", ways(clock) | {"ours": fail}, X), X + 1)
+    assert clock.timed == 2 and list(choice.taken().values()) == ["torch"]
+    choice.begin({})
+    assert torch.equal(fastest("add", ways(clock), X), X + 2), "where it can be run, the cache holds"
+
+
+@pytest.mark.parametrize(("ours", "added"), [(1.95, 1), (1.93, 2)])
+def test_what_saves_next_to_nothing_is_not_taken(clock: Clock, ours: float, added: int) -> None:
+    assert torch.equal(fastest("add", ways(clock, 2.0, ours), X), X + added)
+
+
+def test_processes_that_measure_at_once_keep_what_each_has_measured(clock: Clock, tmp_path: Path) -> None:
+    """Threads stand for them: the lock is of the file that each has opened."""
+
+    def keep(text: str) -> None:
+        choice._keep(X.device, text, "ours")
+
+    texts = [str(number) for number in range(60)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(keep, texts))
+    assert json.loads(cache(tmp_path).read_bytes())["ways"] == dict.fromkeys(texts, "ours")
+
+
+def test_a_run_is_timed_on_a_cold_cache_while_the_gpu_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For as long as it takes to be launched, and longer."""
+    done: list[str] = []
+    slept: list[int] = []
+    empty = torch.empty
+
+    class Cold(Tensor):
+        def zero_(self) -> Tensor:
+            done.append("write")
+            return self
+
+    def mark() -> Any:
+        return SimpleNamespace(record=lambda: done.append("mark"), elapsed_time=lambda other: 3.0)
+
+    def launch() -> None:
+        done.append("run")
+        time.sleep(0.02)
+
+    monkeypatch.setattr(torch, "empty", lambda size, dtype, device: empty(1, dtype=dtype).as_subclass(Cold))
+    monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: mark())
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: slept.append(cycles) or done.append("sleep"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("wait"))
+    assert choice.seconds(launch) == 0.003
+    assert done == ["run"] * 2 + ["write", "sleep", "mark", "run", "mark"] * 5 + ["wait"]
+    assert min(slept) > 0.06 * 1e9, "cycles of a GPU of a gigahertz at least"
+
+
+def test_a_trial_makes_its_gradients_before_it_is_timed() -> None:
+    x = X.clone().requires_grad_()
+    run = choice.trial(lambda x: x + 1, (x,))
+    with profile() as kernels:
+        run()
+    assert not {event.key for event in kernels.key_averages()} & {"aten::ones_like", "aten::fill_"}
+
+
 def test_another_process_takes_what_was_measured(clock: Clock, tmp_path: Path) -> None:
     fastest("add", ways(clock), X)
     code = "import torch; from entrannas.kernels.choice import fastest; from unittest.mock import patch\n"
     code += "with patch('entrannas.kernels.choice.seconds', lambda run: 1 / 0):\n"
-    code += "    print(fastest('add', {'torch': lambda x: 1, 'ours': lambda x: 2}, torch.arange(6.).view(1, 2, 3, 1)))"
+    code += "    x = torch.arange(6.).view(1, 2, 3, 1)\n"
+    code += "    print(int(fastest('add', {'torch': lambda x: x + 1, 'ours': lambda x: x + 2}, x).sum()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, timeout=60)
-    assert (done.stdout.strip(), done.stderr) == ("2", "")
+    assert (done.stdout.strip(), done.stderr) == ("27", "")
 
 
 @pytest.mark.parametrize(

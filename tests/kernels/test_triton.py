@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 from entrannas.kernels import average_pool, batch_norm, max_pool, relu_depthwise, triton, weighted_sums
@@ -86,6 +87,17 @@ def test_they_are_for_maps_of_one_type_on_a_gpu() -> None:
     assert not triton.applies(x.contiguous())
     with torch.no_grad():
         assert not triton.applies(x)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        assert triton.applies(x.bfloat16()) and not triton.applies(x), "PyTorch's would return bfloat16"
+
+
+@pytest.mark.skipif(INTERPRETED, reason="where kernels are launched")
+@pytest.mark.parametrize("current", [0, 1])
+def test_they_are_for_maps_on_the_current_gpu(monkeypatch: pytest.MonkeyPatch, current: int) -> None:
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
+    with FakeTensorMode():
+        x = torch.empty(2, 4, 5, 5, device="cuda:1", memory_format=torch.channels_last)
+    assert triton.applies(x) == (current == 1)
 
 
 def maps(kind: torch.dtype, *shape: int) -> Tensor:

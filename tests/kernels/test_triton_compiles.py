@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from entrannas.kernels import triton as kernels
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reaso
 
 AMPERE, HOPPER = 80, 90
 _ALIGNED = [["tt.divisibility", 16]]
+CHANNELS = [16, *(pytest.param(c, marks=pytest.mark.long) for c in (1, 33))]
 kinds = pytest.mark.parametrize("kind", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.long)], ids=str)
 
 
@@ -51,13 +53,28 @@ class Launches:
         self.spilled[kernel.fn.__name__] = _spilled(cubin)
 
 
+class Operations(TorchDispatchMode):
+    """Notes the operations of PyTorch's that launch a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not called.is_view and "empty" not in called.name():
+            self.names.append(called.overloadpacket.__name__)
+        return called(*args, **(kwargs or {}))
+
+
 def _type(argument: Any) -> Any:
     match argument:
         case tuple():
             return tuple(map(_type, argument))
         case Tensor():
             return {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int8: "*i8"}[argument.dtype]
-    return "fp32" if isinstance(argument, float) else "i32"
+        case float():
+            return "fp32"
+    return "i32" if argument < 2**31 else "i64"
 
 
 def _spilled(cubin: bytes) -> int:
@@ -105,28 +122,32 @@ def through(*made: Tensor) -> None:
         *(pytest.param(7, stride, 1, marks=pytest.mark.long) for stride in (1, 2)),
     ],
 )
-@pytest.mark.parametrize("c", [16, pytest.param(36, marks=pytest.mark.long)])
+@pytest.mark.parametrize("c", [*CHANNELS, pytest.param(36, marks=pytest.mark.long)])
 def test_depthwise(launches: Launches, c: int, k: int, stride: int, dilation: int, kind: torch.dtype) -> None:
     padding = dilation * (k - 1) // 2
-    through(kernels.ReluDepthwise.apply(maps(kind, 256, c, 32, 32), numbers(c, 1, k, k), stride, padding, dilation))
+    with Operations() as beside:
+        through(kernels.ReluDepthwise.apply(maps(kind, 256, c, 32, 32), numbers(c, 1, k, k), stride, padding, dilation))
     assert set(launches.spilled) == {"_slide_kernel", "_correlate_kernel"}
+    assert beside.names == ["sum"], "of the parts"
 
 
 @kinds
 @pytest.mark.parametrize("affine", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("n", [256, pytest.param(3, marks=pytest.mark.long)])
-def test_batch_norm(launches: Launches, n: int, affine: bool, kind: torch.dtype) -> None:
-    weight, bias = (numbers(16), numbers(16)) if affine else (None, None)
-    running = numbers(16).detach(), numbers(16).detach()
-    through(kernels.BatchNorm.apply(maps(kind, n, 16, 32, 32), weight, bias, *running, 0.1, 1e-5))
+@pytest.mark.parametrize("c", CHANNELS)
+def test_batch_norm(launches: Launches, c: int, n: int, affine: bool, kind: torch.dtype) -> None:
+    weight, bias = (numbers(c), numbers(c)) if affine else (None, None)
+    running = numbers(c).detach(), numbers(c).detach()
+    through(kernels.BatchNorm.apply(maps(kind, n, c, 32, 32), weight, bias, *running, 0.1, 1e-5))
     assert len(launches.spilled) == 4
 
 
 @kinds
 @pytest.mark.parametrize("stride", [1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("pool", [kernels.MaxPool, pytest.param(kernels.AveragePool, marks=pytest.mark.long)])
-def test_pooling(launches: Launches, pool: Any, stride: int, kind: torch.dtype) -> None:
-    through(pool.apply(maps(kind, 256, 16, 32, 32), 3, stride, 1))
+@pytest.mark.parametrize("c", CHANNELS)
+def test_pooling(launches: Launches, c: int, pool: Any, stride: int, kind: torch.dtype) -> None:
+    through(pool.apply(maps(kind, 256, c, 32, 32), 3, stride, 1))
     assert len(launches.spilled) == 2
 
 
@@ -139,4 +160,11 @@ def test_pooling(launches: Launches, pool: Any, stride: int, kind: torch.dtype) 
 def test_mixture(launches: Launches, learning: bool, sums: int, features: int, kind: torch.dtype) -> None:
     p = numbers(sums, features).requires_grad_(learning)
     through(*kernels.WeightedSums.apply(p, *(maps(kind, 256, 16, 32, 32) for _ in range(features))))
+    assert len(launches.spilled) == 2
+
+
+@pytest.mark.long
+def test_mixture_of_maps_whose_size_needs_64_bits(launches: Launches) -> None:
+    n = 2**31 // (16 * 32 * 32) + 1
+    through(*kernels.WeightedSums.apply(numbers(4, 7), *(maps(torch.float32, n, 16, 32, 32) for _ in range(7))))
     assert len(launches.spilled) == 2

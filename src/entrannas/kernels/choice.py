@@ -10,10 +10,12 @@ cache knows a case would not wait there for the others. Their gradients are aver
 whatever each takes, and their run keeps the choices of each.
 """
 
+import fcntl
 import functools
 import hashlib
 import os
 import platform
+import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
@@ -32,7 +34,10 @@ PYTORCH = "torch"
 """The way that is PyTorch's; it is taken where nothing can be measured."""
 
 _TIMES = 5
-_DELAY = 2_000_000  # cycles of a GPU: about a millisecond, in which Python launches what is timed
+_LATE = 3  # times as long as Python takes to launch what is timed, the GPU is kept busy before
+_CYCLES = 2_000_000_000  # of a GPU, in a second
+_CACHE = 2**27  # bytes: more than the L2 cache of a GPU holds
+_GAIN = 0.03  # of PyTorch's time, which another way must save: less is chance
 _MOST = 2**24  # bytes
 
 Outputs = TypeVar("Outputs")
@@ -63,8 +68,8 @@ def taken() -> dict[str, str]:
 def fastest(name: str, ways: Mapping[str, Callable[..., Outputs]], *arguments: Any) -> Outputs:
     """Compute by the fastest way.
 
-    While a CUDA graph is recorded nothing can be timed: a case that comes first then is PyTorch's, this once. A pass is
-    launched before it is recorded, see `runtime.replay`, so that its cases are known by then.
+    While a CUDA graph is recorded nothing can be timed: a case that comes first then is PyTorch's from then on. A pass
+    is launched before it is recorded, see `runtime.replay`, so that its cases are known by then.
 
     Args:
         name: that of the function.
@@ -75,34 +80,49 @@ def fastest(name: str, ways: Mapping[str, Callable[..., Outputs]], *arguments: A
     way = PYTORCH if pytorch_alone() else _taken.get(case)
     if way is None:
         way = PYTORCH if recording(arguments) else _choose(case, ways, arguments)
+        _taken[case] = _told[str(case)] = way
     return ways[way](*arguments)
 
 
 def case_of(name: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
     """Return what the times of the ways hang on."""
-    modes = torch.is_grad_enabled(), torch.is_autocast_enabled(arguments[0].device.type)
-    return name, *modes, *(_about(x) if isinstance(x, Tensor) else x for x in arguments)
+    device = arguments[0].device.type
+    modes = torch.is_grad_enabled(), torch.is_autocast_enabled(device)
+    return name, device, *modes, *[_about(x) if isinstance(x, Tensor) else x for x in arguments]
 
 
 def _about(x: Tensor) -> Hashable:
-    return x.device.type, x.dtype, x.shape, x.stride(), x.requires_grad
+    return x.dtype, x.shape, x.stride(), x.requires_grad
 
 
 def _choose(case: tuple[Hashable, ...], ways: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> str:
-    """Choose the way of a case: the run's, that of the cache, or the fastest; and note it."""
+    """Choose the way of a case: the run's, that of the cache, or the fastest.
+
+    A way that is not PyTorch's is run before it is taken: where another process has chosen it, it may run only there.
+    """
     text, device = str(case), arguments[0].device
-    way = _told.get(text) or _kept(device).get(text, "")
-    if way not in ways:
-        try:
-            times = {each: seconds(trial(function, arguments)) for each, function in ways.items()}
-        except Exception as error:  # as where there is no C compiler for Triton, or no room for what is timed
-            warnings.warn(f"kernels of {case[0]} cannot be measured here, so it is PyTorch's: {error}", stacklevel=2)
-            way = PYTORCH
-        else:
-            way = min(times, key=lambda each: times[each])
+    before = _told.get(text)
+    way = before or _kept(device).get(text, "")
+    try:
+        if way not in ways:
+            way = _fastest({each: seconds(trial(function, arguments)) for each, function in ways.items()})
             _keep(device, text, way)
-    _taken[case] = _told[text] = way
+        elif way != PYTORCH:
+            trial(ways[way], arguments)()
+    except Exception as error:  # as where there is no C compiler for Triton
+        lacks = "have no room to be tried" if isinstance(error, torch.OutOfMemoryError) else "cannot be run here"
+        told = f"kernels of {case[0]} {lacks}, so it is PyTorch's"
+        if before not in (None, PYTORCH):
+            told += " from here on, not what the run had before, which differs by rounding"
+        warnings.warn(f"{told}: {error}", stacklevel=2)
+        way = PYTORCH
     return way
+
+
+def _fastest(times: Mapping[str, float]) -> str:
+    """Return the way that takes least; PyTorch's, unless that saves enough."""
+    way = min(times, key=lambda each: times[each])
+    return way if times[way] <= (1 - _GAIN) * times[PYTORCH] else PYTORCH
 
 
 def trial(way: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], object]:
@@ -117,11 +137,16 @@ def trial(way: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], o
     given = iter(copies)
     inputs = [next(given) if isinstance(x, Tensor) else x for x in arguments]
 
-    def run() -> None:
+    def forward() -> list[Tensor]:
         outputs = way(*inputs)
-        outputs = [outputs] if isinstance(outputs, Tensor) else outputs
+        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+    gradients = [torch.ones_like(y) for y in forward()] if wanted else []
+
+    def run() -> None:
+        outputs = forward()
         if wanted:
-            torch.autograd.grad(outputs, wanted, [torch.ones_like(y) for y in outputs])
+            torch.autograd.grad(outputs, wanted, gradients)
 
     return run
 
@@ -135,18 +160,23 @@ def seconds(run: Callable[[], object]) -> float:
     """Return the least of several times that a run takes on the GPU; it is run before to be compiled and warm.
 
     The GPU is kept busy until all of it is launched. So its own time is measured, which is what a recording takes, and
-    not Python's.
+    not Python's. And before each run other memory is written: within a pass, other kernels have had the cache.
     """
     run()
+    began = time.perf_counter()
+    run()
+    delay = int(_LATE * (time.perf_counter() - began) * _CYCLES)
+    others = torch.empty(_CACHE, dtype=torch.uint8, device="cuda")
     marks = []
     for _ in range(_TIMES):
         marks.append([torch.cuda.Event(enable_timing=True) for _ in range(2)])
-        torch.cuda._sleep(_DELAY)
+        others.zero_()
+        torch.cuda._sleep(delay)
         marks[-1][0].record()
         run()
         marks[-1][1].record()
     torch.cuda.synchronize()
-    times: list[float] = [began.elapsed_time(ended) for began, ended in marks]  # milliseconds
+    times: list[float] = [before.elapsed_time(behind) for before, behind in marks]  # milliseconds
     return min(times) / 1000
 
 
@@ -193,9 +223,12 @@ def _kept(device: torch.device) -> dict[str, str]:
 
 
 def _keep(device: torch.device, text: str, way: str) -> None:
-    """Add a choice to the cache, where there is one that can be written."""
+    """Add a choice to the cache, where there is one that can be written; processes do so one after another."""
     path = _file(device)
     if path is not None:
-        kept = _Kept(machine=machine(device), ways={**_kept(device), text: way})
-        with suppress(InputError):
-            write_whole(path, kept.model_dump_json(indent=2).encode())
+        with suppress(InputError, OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                kept = _Kept(machine=machine(device), ways={**_kept(device), text: way})
+                write_whole(path, kept.model_dump_json(indent=2).encode())

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
-from entrannas.kernels.triton.windows import CHANNELS, Windows, multiple, place, source, windows
+from entrannas.kernels.triton.windows import CHANNELS, Windows, cdiv, multiple, place, source, windows
 
 _SITES, _PARTS = 32, 384
 
@@ -25,11 +25,11 @@ class ReluDepthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> Tensor:
         """Return y [n, c, ho, wo]: x is read and y written once, the fewest bytes."""
-        taps = weight.detach().flatten(1).t().contiguous()
-        ctx.save_for_backward(x, taps)
-        ctx.windows, ctx.like = windows(x, weight.shape[-1], stride, padding, dilation), (weight.shape, weight.dtype)
+        weight = weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.windows = windows(x, weight.shape[-1], stride, padding, dilation)
         y: Tensor = ctx.windows.empty_output(x)
-        _slide(x, taps, None, y, ctx.windows, apart=1)
+        _slide(x, weight, None, y, ctx.windows, apart=1)
         return y
 
     @staticmethod
@@ -39,7 +39,7 @@ class ReluDepthwise(torch.autograd.Function):
 
         That of x reads x and y's gradient and writes one map, that of the weight reads the first two: each the fewest.
         """
-        x, taps = ctx.saved_tensors
+        x, weight = ctx.saved_tensors
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         at: Windows = ctx.windows
         grad_x = grad_weight = None
@@ -47,20 +47,19 @@ class ReluDepthwise(torch.autograd.Function):
             grad_x = torch.empty_like(x)
             padding = at.dilation * (at.k - 1) - at.padding
             back = Windows(at.n, at.c, at.ho, at.wo, at.h, at.w, at.k, 1, padding, at.dilation)
-            _slide(g, taps, x, grad_x, back, apart=at.stride)
+            _slide(g, weight, x, grad_x, back, apart=at.stride)
         if ctx.needs_input_grad[1]:
-            shape, dtype = ctx.like
-            grad_weight = _correlate(g, x, at).sum(dim=0).view(shape).to(dtype)
+            grad_weight = _correlate(g, x, at).sum(dim=0).view(weight.shape).to(weight.dtype)
         return grad_x, grad_weight, None, None, None
 
 
 def _sizes(at: Windows, rows: int) -> tuple[int, ...]:
     """Return what both kernels are told, from the number of sites, of so many rows each, on."""
-    count = at.n * triton.cdiv(at.ho, rows) * at.wo
+    count = at.n * cdiv(at.ho, rows) * at.wo
     return count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding, at.dilation
 
 
-def _slide(x: Tensor, taps: Tensor, gate: Tensor | None, y: Tensor, at: Windows, apart: int) -> None:
+def _slide(x: Tensor, weight: Tensor, gate: Tensor | None, y: Tensor, at: Windows, apart: int) -> None:
     """Write to y the convolution of relu(x), or of x with the kernel turned round, at the places that a gate opens.
 
     The pixels of x lie `apart`, with zeros between: so a stride is turned round. Rows and warps are such that a
@@ -68,16 +67,16 @@ def _slide(x: Tensor, taps: Tensor, gate: Tensor | None, y: Tensor, at: Windows,
     """
     rows, warps = 4 if at.k <= 5 else 2, 4 if multiple(at.c) == 4 else 8
     sizes = _sizes(at, rows)
-    grid = triton.cdiv(sizes[0], _SITES), triton.cdiv(at.c, CHANNELS)
+    grid = cdiv(sizes[0], _SITES), cdiv(at.c, CHANNELS)
     options = {"num_warps": warps, "enable_fp_fusion": True}
-    _slide_kernel[grid](x, taps, gate, y, *sizes, apart, rows, _SITES, CHANNELS, **options)
+    _slide_kernel[grid](x, weight, gate, y, *sizes, apart, rows, _SITES, CHANNELS, **options)
 
 
 def _correlate(g: Tensor, x: Tensor, at: Windows) -> Tensor:
     """Return the weight's gradient in parts [parts, c, k * k], each of some sites."""
     rows, warps = 4 if at.k <= 3 else 2, 4 if at.k <= 5 and multiple(at.c) == 4 else 8
     sizes = _sizes(at, rows)
-    grid = min(_PARTS, triton.cdiv(sizes[0], _SITES)), triton.cdiv(at.c, CHANNELS)
+    grid = min(_PARTS, cdiv(sizes[0], _SITES)), cdiv(at.c, CHANNELS)
     parts = x.new_empty(grid[0], at.c, at.k**2, dtype=torch.float32)
     options = {"num_warps": warps, "enable_fp_fusion": True}
     _correlate_kernel[grid](g, x, parts, *sizes, rows, _SITES, CHANNELS, **options)
@@ -87,7 +86,7 @@ def _correlate(g: Tensor, x: Tensor, at: Windows) -> Tensor:
 @triton.jit(do_not_specialize=["count", "h", "w", "ho", "wo"])
 def _slide_kernel(
     x: tl.tensor,
-    taps: tl.tensor,
+    weight: tl.tensor,
     gate: tl.tensor | None,
     y: tl.tensor,
     count: tl.tensor,
@@ -129,7 +128,7 @@ def _slide_kernel(
                     tap = u * K + v
                 else:
                     tap = K * K - 1 - (u * K + v)
-                total += value * tl.load(taps + tap * c + channel, channel < c, other=0).to(tl.float32)[None, :]
+                total += value * tl.load(weight + channel * (K * K) + tap, channel < c, other=0).to(tl.float32)[None, :]
         sums += (total,)
     for r in tl.static_range(ROWS):
         at = (image * ho * wo * c + ((top + r) * wo + j) * c)[:, None] + channel[None, :]

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
+from entrannas.kernels.triton.windows import cdiv
+
 _PARTS = 528
 _OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
 
@@ -25,7 +27,7 @@ class WeightedSums(torch.autograd.Function):
         ctx.save_for_backward(p, *(features if ctx.needs_input_grad[0] else ()))
         sums = tuple(torch.empty_like(features[0]) for _ in range(len(p)))
         size, block = features[0].numel(), 1024
-        _sums_kernel[triton.cdiv(size, block),](p, features, sums, size, *p.shape, block, **_OPTIONS)
+        _sums_kernel[cdiv(size, block),](p, features, sums, size, *p.shape, block, **_OPTIONS)
         return sums
 
     @staticmethod
@@ -38,7 +40,7 @@ class WeightedSums(torch.autograd.Function):
         p, *features = ctx.saved_tensors
         g = tuple(gradient.contiguous(memory_format=torch.channels_last) for gradient in gradients)
         size, block = g[0].numel(), _block(p)
-        programs = min(_PARTS, triton.cdiv(size, block))
+        programs = min(_PARTS, cdiv(size, block))
         parts = p.new_empty(programs, *p.shape, dtype=torch.float32) if features else None
         wanted = ctx.needs_input_grad[1:]
         made = tuple(torch.empty_like(g[0]) for _ in wanted) if any(wanted) else None

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
-from entrannas.kernels.triton.windows import CHANNELS, multiple
+from entrannas.kernels.triton.windows import CHANNELS, cdiv, multiple
 
 _ROWS, _PARTS = 256, 256
 _OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}
@@ -42,7 +42,7 @@ class BatchNorm(torch.autograd.Function):
         grid, parts, sizes = _division(x)
         _moments_kernel[grid](x, parts, *sizes, _ROWS, CHANNELS, **_OPTIONS)
         made = y, mean, inverse, running_mean, running_variance
-        blocks = triton.next_power_of_2(grid[0]), _ROWS, CHANNELS
+        blocks = 1 << (grid[0] - 1).bit_length(), _ROWS, CHANNELS
         _normalise_kernel[grid](x, parts, weight, bias, *made, momentum, epsilon, *sizes, *blocks, **_OPTIONS)
         ctx.save_for_backward(x, weight, mean, inverse)
         return y
@@ -59,7 +59,7 @@ class BatchNorm(torch.autograd.Function):
         made = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
         grid, parts, sizes = _division(x)
         _products_kernel[grid](g, x, mean, inverse, parts, *sizes, _ROWS, CHANNELS, **_OPTIONS)
-        blocks = triton.next_power_of_2(grid[0]), _ROWS, CHANNELS
+        blocks = 1 << (grid[0] - 1).bit_length(), _ROWS, CHANNELS
         _gradient_kernel[grid](g, x, parts, weight, mean, inverse, *made, *sizes, *blocks, **_OPTIONS)
         wanted = zip(made, ctx.needs_input_grad, strict=False)
         return *(one if needed else None for one, needed in wanted), None, None, None, None
@@ -69,9 +69,9 @@ def _division(x: Tensor) -> tuple[tuple[int, int], Tensor, tuple[int, ...]]:
     """Return the grid of programs, memory for two sums of each part, and rows, c, a part's rows and `multiple(c)`."""
     c = x.shape[1]
     rows = x.numel() // c
-    blocks = triton.cdiv(rows, _ROWS)
-    length = triton.cdiv(blocks, _PARTS)
-    grid = triton.cdiv(blocks, length), triton.cdiv(c, CHANNELS)
+    blocks = cdiv(rows, _ROWS)
+    length = cdiv(blocks, _PARTS)
+    grid = cdiv(blocks, length), cdiv(c, CHANNELS)
     return grid, x.new_empty(2, grid[0], c, dtype=torch.float32), (rows, c, length * _ROWS, multiple(c))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from triton import language as tl
 
-from entrannas.kernels.triton.windows import CHANNELS, Windows, multiple, place, source, windows
+from entrannas.kernels.triton.windows import CHANNELS, Windows, cdiv, multiple, place, source, windows
 
 _ROWS, _SITES = 4, 32
 _OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
@@ -59,8 +59,8 @@ class AveragePool(torch.autograd.Function):
 
 def _pool(x: Tensor, y: Tensor, places: Tensor | None, at: Windows) -> None:
     """Write to y the largest of each window, and their places, or the means where no places are wanted."""
-    count = at.n * triton.cdiv(at.ho, _ROWS) * at.wo
-    grid = triton.cdiv(count, _SITES), triton.cdiv(at.c, CHANNELS)
+    count = at.n * cdiv(at.ho, _ROWS) * at.wo
+    grid = cdiv(count, _SITES), cdiv(at.c, CHANNELS)
     sizes = count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding
     _pool_kernel[grid](x, y, places, *sizes, _ROWS, _SITES, CHANNELS, **_OPTIONS)
 
@@ -70,8 +70,8 @@ def _spread(gradient: Tensor, places: Tensor | None, at: Windows) -> Tensor:
     g = gradient.contiguous(memory_format=torch.channels_last)
     shape = at.n, at.c, at.h, at.w
     grad_x = torch.empty(shape, dtype=g.dtype, device=g.device, memory_format=torch.channels_last)
-    count = at.n * triton.cdiv(at.h, _ROWS) * at.w
-    grid = triton.cdiv(count, _SITES), triton.cdiv(at.c, CHANNELS)
+    count = at.n * cdiv(at.h, _ROWS) * at.w
+    grid = cdiv(count, _SITES), cdiv(at.c, CHANNELS)
     sizes = count, at.c, at.h, at.w, at.ho, at.wo, multiple(at.c), at.k, at.stride, at.padding
     _spread_kernel[grid](g, places, grad_x, *sizes, _ROWS, _SITES, CHANNELS, **_OPTIONS)
     return grad_x

@@ -21,6 +21,11 @@ def multiple(c: int) -> int:
     return gcd(c, 4)
 
 
+def cdiv(a: int, b: int) -> int:
+    """Return a / b, rounded up: `triton.cdiv`, which takes several microseconds where it is called outside a kernel."""
+    return -(-a // b)
+
+
 class Windows(NamedTuple):
     """The shapes of x [n, c, h, w] and of y [n, c, ho, wo], and how a window of k x k moves over x."""
 
