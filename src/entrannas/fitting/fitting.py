@@ -444,7 +444,7 @@ class _Watch:
         stage, within = self.stage, self.diary.kept.seconds
         steps = max(1, int((stage.share or 1) * self.facts.images) // stage.batch_size)
         left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
-        epochs = epochs_within(left, each, max(1, self.done), longest(TRAINED_LONG, steps))
+        epochs = max(1, epochs_within(left, each, self.done, longest(TRAINED_LONG, steps)))
         fewer, more = (stage.epochs - epochs) * each, (epochs - stage.epochs) * each
         if fewer > _LATE * within or (more > _EARLY * within and self.done < _LONGER * stage.epochs):
             return _Otherwise(
