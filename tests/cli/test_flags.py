@@ -25,6 +25,7 @@ from .conftest import Asked
 
 COMMANDS: dict[str, type[Configuration]] = {"search": SearchConfig, "train": TrainConfig}
 OWN = {"devices", "dry_run", "out", "resume", "config", "log", "as_json"}
+LIMITS = {"max_parameters", "max_multiply_adds", "max_latency_ms", "latency_table"}
 FLAGS = [(command, name) for command, model in COMMANDS.items() for name in model.model_fields if name != "data"]
 
 
@@ -39,9 +40,7 @@ def _about(command: str, name: str) -> dict[str, Any]:
     return about
 
 
-@pytest.mark.parametrize(
-    ("command", "own"), [("search", OWN), ("train", OWN | {"genotype", "max_parameters", "max_multiply_adds"})]
-)
+@pytest.mark.parametrize(("command", "own"), [("search", OWN | {"pareto"}), ("train", OWN | LIMITS | {"genotype"})])
 def test_the_flags_are_the_settings_and_the_run_s_own(command: str, own: set[str]) -> None:
     parameters, fields = _parameters(command), COMMANDS[command].model_fields
     assert parameters.keys() - own == fields.keys() and own < parameters.keys()

@@ -58,7 +58,7 @@ _MOST = 2**24  # bytes of a table
 _LOOK = 0.005  # of the time, for which each of three networks is measured,
 _LOOKS = 0.2, 3.0  # but at least and at most so many seconds
 _WATCHED = 0.03  # of the time, for which the pace of a training is watched before anything is judged by it
-_LATE, _EARLY = 0.02, 0.04  # of the time, by which it would end too late, or too early, before its epochs are changed
+_LATE, _EARLY = 0.01, 0.04  # of the time, by which it would end too late, or too early, before its epochs are changed
 _LONGER = 0.6  # of its epochs, from which on they are never more: its rate would rise again
 _AGAIN = 2.0  # seconds to take a training up again, beside those of reading its images
 _SLOWER = 0.3, 5.0  # within which the search tells how slow the machine is
@@ -429,7 +429,7 @@ class _Watch:
             return None
         images = int((self.stage.share or 1) * self.facts.images)
         each = (now - self.stepped[0]) / (len(self.stepped) - 1) * max(1, images // self.stage.batch_size)
-        return self._others(each + BETWEEN)
+        return self._others(each + BETWEEN, now - self.stepped[0])
 
     def _decided(self) -> _Otherwise | None:
         """Return the epochs that there is time for by the pace of the last ones."""
@@ -439,14 +439,19 @@ class _Watch:
         late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
         return self._others((late[-1] - late[0]) / (len(late) - 1))
 
-    def _others(self, each: float) -> _Otherwise | None:
-        """Return the epochs that there is time for where each takes so long, if they are others by enough."""
+    def _others(self, each: float, begun: float = 0.0) -> _Otherwise | None:
+        """Return the epochs that there is time for where each takes so long, if those that are planned end elsewhere.
+
+        Other ones have images to read again, and lose what was `begun` of an epoch.
+        """
         stage, within = self.stage, self.diary.kept.seconds
+        over = self.diary.left - stage.ending - (stage.epochs - self.done) * each + begun
         steps = max(1, int((stage.share or 1) * self.facts.images) // stage.batch_size)
         left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
         epochs = max(1, epochs_within(left, each, self.done, longest(TRAINED_LONG, steps)))
-        fewer, more = (stage.epochs - epochs) * each, (epochs - stage.epochs) * each
-        if fewer > _LATE * within or (more > _EARLY * within and self.done < _LONGER * stage.epochs):
+        fewer = epochs < stage.epochs and over < -_LATE * within
+        more = epochs > stage.epochs and over > _EARLY * within and self.done < _LONGER * stage.epochs
+        if fewer or more:
             return _Otherwise(
                 replace(stage, epochs=epochs, seconds=epochs * each), max(1, self.diary.kept.revision) + 1
             )
