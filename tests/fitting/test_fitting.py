@@ -13,7 +13,7 @@ from entrannas.architecture import SPACES, Genotype
 from entrannas.architecture.genotype import load_genotype
 from entrannas.cli.settings_file import read_settings
 from entrannas.errors import InputError
-from entrannas.fitting import fitting, planning
+from entrannas.fitting import fitting, pace, planning
 from entrannas.fitting.diary import DIARY, Diary, Kept
 from entrannas.fitting.fitting import FitResult, fit
 from entrannas.fitting.planning import Facts, TooLittleTime
@@ -40,7 +40,7 @@ FACTS = Facts(
     room=None,
 )
 TIME = 20.0
-WATCHED = fitting._WATCHED
+WATCHED = pace._WATCHED
 Fit = Callable[..., FitResult]
 
 
@@ -50,7 +50,7 @@ def planned_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
     monkeypatch.chdir(tmp_path)
     class_folders(tmp_path / "photos", {"cat": 30, "dog": 30}, size=(8, 8))
     monkeypatch.setattr(fitting, "look", lambda *arguments: FACTS)
-    monkeypatch.setattr(fitting, "_WATCHED", 1.0)
+    monkeypatch.setattr(pace, "_WATCHED", 1.0)
     monkeypatch.setattr(fitting, "_SLOWER", (1.0, 1.0))
     monkeypatch.setattr(planning, "EXPORT", (0.5, 0.0))
     for name in ("SEARCH_STEPS", "SEARCH_EPOCHS", "TRAIN_EPOCHS", "FEWEST_STEPS", "LEAST_STEPS"):
@@ -229,18 +229,18 @@ def test_where_nothing_that_was_found_is_within_a_published_cell_is_trained(
 
 def test_epochs_go_by_what_its_own_take(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The clock stands still but for a minute an epoch, which is more than was planned, later for less."""
-    monkeypatch.setattr(fitting, "_WATCHED", WATCHED)
+    monkeypatch.setattr(pace, "_WATCHED", WATCHED)
     monkeypatch.setattr(planning, "SEARCH_STEPS", 10_000)
     monkeypatch.setattr(planning, "TRAINED_LONG", (40, 40))
-    monkeypatch.setattr(fitting, "TRAINED_LONG", (40, 40))
-    now, pace, heard = [1000.0], [60.0], list[Event]()
+    monkeypatch.setattr(pace, "TRAINED_LONG", (40, 40))
+    now, each, heard = [1000.0], [60.0], list[Event]()
     monkeypatch.setattr("time.monotonic", lambda: now[0])
 
     def tick(event: Event) -> None:
         heard.append(event)
         if isinstance(event, EpochEnded):
-            now[0] += pace[0]
-            pace[0] = 60.0 if event.metrics["epoch"] < 5 else 30.0
+            now[0] += each[0]
+            each[0] = 60.0 if event.metrics["epoch"] < 5 else 30.0
 
     result = planned_fit(seconds=1000.0, listeners=[tick])
     begun = [event for event in heard if isinstance(event, RunBegan)]
@@ -261,13 +261,13 @@ def test_the_pace_of_steps_is_looked_at_once(planned_fit: Fit, monkeypatch: pyte
     now = [began]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     stage = planning.TrainStage(None, "cifar", 5, 8, 24, 10, 100.0, 1.0)
-    watch, paces = fitting._Watch(diary, FACTS, stage), list[float]()
+    watch, paces = pace.Pace(diary, FACTS, stage), list[float]()
     watch.done = 0
     few, one = watch._others(240.0), watch._others(2000.0)
     assert few is not None and one is not None and (few.stage.epochs, one.stage.epochs) == (4, 1)
     assert watch._others(99.0) is None, "ten of them end at 99 % of the time"
     monkeypatch.setattr(watch, "_others", lambda each, begun: paces.append(each))
-    monkeypatch.setattr(fitting, "_WATCHED", 0.03)
+    monkeypatch.setattr(pace, "_WATCHED", 0.03)
     for _ in range(12):
         now[0] += 10.0
         watch(Stepped())

@@ -1,7 +1,7 @@
 """From images to a network in use, within a time: a search, a training, a test, and a file for ONNX Runtime."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,21 +16,19 @@ from entrannas.files import names_in, read_whole, write_whole
 from entrannas.fitting.diary import DIARY, Diary, Kept
 from entrannas.fitting.limits import limits_of_search, rungs_within
 from entrannas.fitting.looking import look
+from entrannas.fitting.pace import Otherwise, Pace
 from entrannas.fitting.planning import (
     BETWEEN,
     PUBLISHED,
-    RESERVE,
-    TRAINED_LONG,
     Facts,
     Plan,
     Rung,
     SearchStage,
     TooLittleTime,
     TrainStage,
-    epochs_within,
-    longest,
     planned,
 )
+from entrannas.fitting.telling import told_limits, told_plan, told_training
 from entrannas.fitting.times import checked, told
 from entrannas.runs import (
     LATENCIES,
@@ -38,14 +36,10 @@ from entrannas.runs import (
     RESULT,
     Claim,
     Configuration,
-    EpochEnded,
-    Event,
     Events,
     Listener,
     Result,
     Run,
-    RunBegan,
-    Stepped,
     in_a_comment,
     settings_file,
 )
@@ -57,10 +51,6 @@ _DATA: str = Configuration.model_fields["data"].default
 _MOST = 2**24  # bytes of a table
 _LOOK = 0.005  # of the time, for which each of three networks is measured,
 _LOOKS = 0.2, 3.0  # but at least and at most so many seconds
-_WATCHED = 0.03  # of the time, for which the pace of a training is watched before anything is judged by it
-_LATE, _EARLY = 0.01, 0.04  # of the time, by which it would end too late, or too early, before its epochs are changed
-_LONGER = 0.6  # of its epochs, from which on they are never more: its rate would rise again
-_AGAIN = 2.0  # seconds to take a training up again, beside those of reading its images
 _SLOWER = 0.3, 5.0  # within which the search tells how slow the machine is
 _DEEP = 14  # cells of a network which is regularised as the protocol has it
 
@@ -341,7 +331,7 @@ class _Fit:
                 events.tell(f"{error}; {PUBLISHED} is trained in its place")
                 plan = replace(self._plan_training(facts, plan, load_genotype(PUBLISHED)), search=None)
             self._take(facts, plan, 1)
-            events.tell(f"{told(max(0.0, self.diary.left))} are left; {_told_training(facts, plan.training)}")
+            events.tell(f"{told(max(0.0, self.diary.left))} are left; {told_training(facts, plan.training)}")
         return None if plan.search is None else run
 
     def _plan_training(self, facts: Facts, plan: Plan, genotype: Genotype) -> Plan:
@@ -358,13 +348,13 @@ class _Fit:
         path = self.path / "train"
         while True:
             facts, plan = self._known()
-            watch = _Watch(self.diary, facts, plan.training)
+            watch = Pace(self.diary, facts, plan.training)
             config = self._train_config(plan.training)
             heard: tuple[Listener, ...] = (*self.listeners, self.diary, watch)
             behind = searched.path if searched else None
             try:
                 return train(genotype, config, path, Run.find(path) is not None, heard, behind)
-            except _Otherwise as otherwise:
+            except Otherwise as otherwise:
                 self._take(facts, replace(plan, training=otherwise.stage), otherwise.revision)
 
     def _exported(self, trained: TrainResult, events: Events) -> Path | None:
@@ -380,123 +370,3 @@ class _Fit:
             return None
         described = Description.of(Run.open(trained.run, "train"))
         return self._clock.nanoseconds(described.genotype, described.size, described.shape[1:]) / 1e6
-
-
-class _Otherwise(Exception):
-    """Ends a training that is to go on with other epochs."""
-
-    def __init__(self, stage: TrainStage, revision: int) -> None:
-        self.stage, self.revision = stage, revision
-
-
-class _Watch:
-    """Looks at the clock at each epoch of a training, and ends it where it is to go on with other epochs.
-
-    Where the first epoch is long, its first steps are looked at, once: a plan of few epochs leaves little to correct.
-
-    They are written into the plan, and into the run's `changes`, before they come into force. The learning rate of an
-    epoch hangs on their number, so that it leaps a little there; at the first look it has hardly begun to fall.
-    """
-
-    def __init__(self, diary: Diary, facts: Facts, stage: TrainStage) -> None:
-        self.diary, self.facts, self.stage = diary, facts, stage
-        self.ended: list[float] = []
-        self.stepped: list[float] = []
-        self.otherwise: _Otherwise | None = None
-
-    def __call__(self, event: Event) -> None:
-        """Note the end of each epoch; what is decided there is done at the next step, when the epoch is saved."""
-        match event:
-            case RunBegan(first_epoch=first):
-                self.done = first
-            case EpochEnded():
-                self.done += 1
-                self.ended.append(time.monotonic())
-                self.otherwise = self._decided()
-            case Stepped():
-                if self.done == 0 and self.diary.kept.revision <= 1:
-                    self.otherwise = self._foreseen()
-                if self.otherwise is not None:
-                    raise self.otherwise
-
-    def _foreseen(self) -> _Otherwise | None:
-        """Return the epochs that there is time for by the pace of the first steps, when these have been watched."""
-        now, watched = time.monotonic(), _WATCHED * self.diary.kept.seconds
-        if self.stepped and self.stepped[-1] - self.stepped[0] >= watched:  # that was once
-            return None
-        self.stepped.append(now)
-        if now - self.stepped[0] < watched:
-            return None
-        images = int((self.stage.share or 1) * self.facts.images)
-        each = (now - self.stepped[0]) / (len(self.stepped) - 1) * max(1, images // self.stage.batch_size)
-        return self._others(each + BETWEEN, now - self.stepped[0])
-
-    def _decided(self) -> _Otherwise | None:
-        """Return the epochs that there is time for by the pace of the last ones."""
-        within = self.diary.kept.seconds
-        if len(self.ended) < 2 or self.ended[-1] - self.ended[0] < _WATCHED * within:
-            return None
-        late = self.ended[(len(self.ended) - 1) // 2 :]  # the machine may be another one than it was at first
-        return self._others((late[-1] - late[0]) / (len(late) - 1))
-
-    def _others(self, each: float, begun: float = 0.0) -> _Otherwise | None:
-        """Return the epochs that there is time for where each takes so long, if those that are planned end elsewhere.
-
-        Other ones have images to read again, and lose what was `begun` of an epoch.
-        """
-        stage, within = self.stage, self.diary.kept.seconds
-        over = self.diary.left - stage.ending - (stage.epochs - self.done) * each + begun
-        steps = max(1, int((stage.share or 1) * self.facts.images) // stage.batch_size)
-        left = self.diary.left - RESERVE / 2 * within - stage.ending - self.facts.read_seconds - _AGAIN
-        epochs = max(1, epochs_within(left, each, self.done, longest(TRAINED_LONG, steps)))
-        fewer = epochs < stage.epochs and over < -_LATE * within
-        more = epochs > stage.epochs and over > _EARLY * within and self.done < _LONGER * stage.epochs
-        if fewer or more:
-            return _Otherwise(
-                replace(stage, epochs=epochs, seconds=epochs * each), max(1, self.diary.kept.revision) + 1
-            )
-        return None
-
-
-def told_plan(seconds: float, facts: Facts, plan: Plan) -> Iterator[str]:
-    """Tell a plan, in a few lines."""
-    channels, height, width = facts.shape
-    kind = "grey" if channels == 1 else "colour"
-    yield (
-        f"plan for {told(seconds)}: {facts.images:,} images of {facts.classes:,} classes, {width} x {height}, {kind}, "
-        f"and {facts.test_images:,} to test on"
-    )
-    stage = plan.search
-    if stage is None:
-        yield f"no search: it would have too few steps to find what is better than {PUBLISHED}, which is trained"
-    else:
-        shares = f"{100 * stage.share:.3g} % of the images for the weights, as many for alpha"
-        yield (
-            f"search: {stage.cells} cells of {stage.channels} channels, images {_told_side(facts, stage)}; "
-            f"{stage.epochs:,} epochs, batch {stage.batch_size}, {shares}; about {told(stage.seconds)}"
-        )
-    yield _told_training(facts, plan.training)
-
-
-def told_limits(limits: Mapping[str, int]) -> Iterator[str]:
-    """Tell what a network may have at most, if anything."""
-    if limits:
-        each = (
-            f"{limit / 1e6:g} ms" if name == LATENCY else f"{limit:,} {name.replace('_', '-')}"
-            for name, limit in limits.items()
-        )
-        yield f"limits: the network has at most {' and '.join(each)}"
-
-
-def _told_training(facts: Facts, stage: TrainStage) -> str:
-    images = "" if stage.share is None else f" of {100 * stage.share:.3g} % of the images, for the time's sake"
-    return (
-        f"training: {stage.cells} cells of {stage.channels} channels, images {_told_side(facts, stage)}; "
-        f"{stage.epochs:,} epochs{images}, batch {stage.batch_size}; about {told(stage.seconds)}, and "
-        f"{told(stage.ending)} for its test and the ONNX file"
-    )
-
-
-def _told_side(facts: Facts, stage: SearchStage | TrainStage) -> str:
-    side = stage.image_size
-    return "as they are" if side is None else f"of {side} x {side}"
