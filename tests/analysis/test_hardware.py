@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrannas.analysis import NASBench201
@@ -36,15 +36,16 @@ def of_all(device: EdgeLatencies, seed: int, count: int) -> dict[str, float]:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32), drawn_architectures)
-def test_what_is_a_sum_is_found(seed: int, other: str) -> None:
+@given(st.integers(0, 2**32))
+def test_what_is_a_sum_is_found(seed: int) -> None:
     device = made_up(seed)
     fit, margin = fitted("a board", of_all(device, seed, 500))
     assert margin == pytest.approx(1, abs=1e-6)
-    genotype = load_genotype(other)
-    last = genotype.normal.nodes[2]
-    assume(all_live(genotype) and any(one.input == 2 for one in last))  # few of those fitted lack that edge
-    assert fit.total(genotype) == pytest.approx(device.total(genotype), rel=1e-4)
+    others = [load_genotype(text) for text in random.Random(seed + 1).sample(ALL, 100)]
+    live = [one for one in others if all_live(one) and any(edge.input == 2 for edge in one.normal.nodes[2])]
+    assert live  # few of those fitted lack that edge
+    for one in live:
+        assert fit.total(one) == pytest.approx(device.total(one), rel=1e-4)
 
 
 def test_what_a_device_leaves_out_does_not_spoil_the_fit_and_the_margin_is_of_one_in_twenty() -> None:
