@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from entrannas.analysis import NASBench201
@@ -35,11 +35,10 @@ def of_all(device: EdgeLatencies, seed: int, count: int) -> dict[str, float]:
     return {text: device.total(load_genotype(text)) / 1e6 for text in drawn}
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32))
+@pytest.mark.parametrize("seed", range(5))
 def test_what_is_a_sum_is_found(seed: int) -> None:
     device = made_up(seed)
-    fit, margin = fitted("a board", of_all(device, seed, 500))
+    fit, margin = fitted("a board", of_all(device, seed, 2500))
     assert margin == pytest.approx(1, abs=1e-6)
     others = [load_genotype(text) for text in random.Random(seed + 1).sample(ALL, 100)]
     live = [one for one in others if all_live(one) and any(edge.input == 2 for edge in one.normal.nodes[2])]
