@@ -17,9 +17,9 @@ import torch
 from holding_out import hold_out
 
 import entrannas
-from entrannas.architecture.spaces import SPACES
+from entrannas.core.methods import METHODS, every_cell, last_of_each_kind
+from entrannas.core.spaces import SPACES
 from entrannas.runs.run import Run
-from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind
 
 METHODS["entrannas-unshared"] = replace(METHODS["entrannas"], share_features=False)
 METHODS["entrannas-restless"] = replace(METHODS["entrannas"], alpha_schedule="constant")

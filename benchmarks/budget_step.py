@@ -15,12 +15,12 @@ import torch
 from measuring import parser
 from search_step import SPACE, draw
 
-from entrannas.architecture import Genotype
-from entrannas.networks import Size
-from entrannas.runtime import start
-from entrannas.searching import METHODS, Searcher, Targets
-from entrannas.searching.methods import last_of_each_kind
-from entrannas.searching.within import budget_of
+from entrannas.core.genotype import Genotype
+from entrannas.core.methods import METHODS, last_of_each_kind
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.learning.targets import Targets, budget_of
+from entrannas.runs.device import start
 
 LIMITS = ("multiply_adds",), ("parameters", "multiply_adds")
 PART = 0.7
@@ -30,14 +30,14 @@ def main() -> None:
     """Measure and print."""
     options = parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    fabric = start("cpu", "32-true")
+    compute = start("cpu", "32-true")
     size = Size(options.cells, options.channels, 10)
     images = torch.randn(options.batch_size, 3, 32, 32).to(memory_format=torch.channels_last)
     labels = torch.randint(10, (options.batch_size,))
     rows = []
     print(f"{'':<16}{'limits':<28}{'derivation, ms':>15}{'pull, ms':>10}{'step, s':>9}{'added':>8}")
     for name in ("entrannas", "entrannas-dst"):
-        free = Searcher.build(fabric, METHODS[name], SPACE, size)
+        free = Searcher.build(compute, METHODS[name], SPACE, size)
         targets = Targets(free.space, Size(20, 36, 10), (32, 32), inputs=1 if METHODS[name].thresholds else None)
         for measures in LIMITS:
             taken: dict[str, list[float]] = {"derive": [], "pull": [], "step": []}
@@ -49,7 +49,7 @@ def main() -> None:
                 limits = {
                     one: int(PART * cost) for one, cost in zip(measures, huge.cost(derived).tolist(), strict=True)
                 }
-                held = Searcher.build(fabric, METHODS[name], SPACE, size, budget=budget_of(limits, targets))
+                held = Searcher.build(compute, METHODS[name], SPACE, size, budget=budget_of(limits, targets))
                 _draw(held, round_)
                 genotype = held.derive()
                 for searcher in (free, held):

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 import entrannas
-from entrannas.analysis.sizing import largest
-from entrannas.networks import Size, target_cost
+from entrannas.core.counting import target_cost
+from entrannas.core.size import Size
+from entrannas.fitting.sizing import largest
 
 PARTS = (0.7, 0.5)
 

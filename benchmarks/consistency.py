@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 import entrannas
+from entrannas.learning.records import SearchEpoch
 from entrannas.runs.run import Run
-from entrannas.searching.records import SearchEpoch
 
 METHODS = ("entrannas", "entrannas-dst", "darts")
 

@@ -27,7 +27,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from entrannas.architecture.spaces import SPACES
+from entrannas.core.methods import METHODS
+from entrannas.core.searcher import Searcher
+from entrannas.core.seeds import generator
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
 from entrannas.data.augmentation import Augmentation
 from entrannas.data.crops import KEPT, Crops, random_box
 from entrannas.data.images import StreamedImages
@@ -36,11 +40,7 @@ from entrannas.data.settings import DataSettings
 from entrannas.data.sources import split_of_files
 from entrannas.data.summary import Normalisation, PixelRules
 from entrannas.data.training_data import load_training_data, training_batches
-from entrannas.networks.size import Size
-from entrannas.runtime.device import start
-from entrannas.runtime.seeds import generator
-from entrannas.searching.methods import METHODS
-from entrannas.searching.searcher import Searcher
+from entrannas.runs.device import start
 
 LOAD = "import sys, torch\nfrom entrannas.data import DataSettings, load_training_data\nload_training_data\n"
 LOAD += "load_training_data(DataSettings(sys.argv[1]), torch.device('cpu'))"
@@ -71,8 +71,8 @@ def main() -> None:
     for name in ("first", "second"):
         figures[f"{name}_seconds"] -= figures["import_seconds"]
 
-    fabric = start("auto", "32-true")
-    data = load_training_data(DataSettings(options.data), fabric.device)
+    compute = start("auto", "32-true")
+    data = load_training_data(DataSettings(options.data), compute.device)
     began, seen = time.perf_counter(), 0
     augmentation = Augmentation(0.125, True, 0.0)
     everything = torch.arange(len(data.images))
@@ -83,20 +83,22 @@ def main() -> None:
 
     method = METHODS["entrannas"]
     size = Size(cells=8, channels=16, num_classes=len(data.classes), in_channels=data.images.shape[0])
-    searcher = Searcher.build(fabric, method, SPACES["darts"], size)
+    searcher = Searcher.build(compute, method, SPACES["darts"], size)
     for step in range(-3, options.steps):  # the first three warm up; on CUDA, the third makes a recording
         if step == 0:
             began = time.perf_counter()
         genotype = searcher.derive()
         searcher.weights_step(*batch, genotype)
         searcher.alpha_step(*batch, genotype)
-    if fabric.device.type == "cuda":
+    if compute.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - began) / options.steps
     figures["search_images_per_second"] = 2 * options.batch_size / seconds
 
     ratio = figures["loader_images_per_second"] / figures["search_images_per_second"]
-    print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(
+        f"{compute.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+    )
     print(f"{len(data.images):,} images ready the first time  {figures['first_seconds']:>8.1f} s")
     print(f"{'':<{len(f'{len(data.images):,}')}} images ready the second time {figures['second_seconds']:>8.1f} s")
     print(f"loader  {figures['loader_images_per_second']:>10,.0f} images a second")

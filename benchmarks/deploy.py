@@ -18,13 +18,16 @@ import onnxruntime  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
-from entrannas.architecture import Stem, load_genotype
-from entrannas.data import Normalisation, PixelRules
+from entrannas.core.skeletons import Stem
+from entrannas.data.summary import Normalisation, PixelRules
 from entrannas.deploy.checking import Computed
 from entrannas.deploy.int8 import to_int8
-from entrannas.deploy.onnx_file import computed_by_onnx, to_onnx
-from entrannas.deploy.program import about, computed_by, quiet, trace
-from entrannas.training import Description, TrainedNetwork
+from entrannas.deploy.onnx_file import computed_by_onnx
+from entrannas.deploy.program import about, computed_by, trace
+from entrannas.files.onnx_model import quiet, to_onnx
+from entrannas.learning.description import Description
+from entrannas.learning.trained import TrainedNetwork
+from entrannas.runs.genotypes import load_genotype
 
 NETWORKS: dict[Stem, tuple[int, int, int, int]] = {"cifar": (8, 16, 32, 10), "imagenet": (14, 48, 224, 1000)}
 """Cells, channels, the side of the images and the number of classes, by the stem."""

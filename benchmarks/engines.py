@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from measuring import parser, record, saved_bytes, seconds
 
-from entrannas.architecture.spaces import SPACES
-from entrannas.networks.size import Size
-from entrannas.runtime.device import start
-from entrannas.searching.methods import METHODS, every_cell, last_of_each_kind, no_cell
-from entrannas.searching.places import in_turn
-from entrannas.searching.searcher import Searcher
+from entrannas.core.engine_cells import in_turn
+from entrannas.core.methods import METHODS, every_cell, last_of_each_kind, no_cell
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
+from entrannas.runs.device import start
 
 
 def first_of_each_kind(kinds: tuple[str, ...]) -> tuple[int, ...]:
@@ -46,15 +46,15 @@ def main() -> None:
     options = parser(__doc__).parse_args()
 
     torch.manual_seed(0)
-    fabric = start("auto", "32-true")
-    images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device, memory_format=torch.channels_last)
-    labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
+    compute = start("auto", "32-true")
+    images = torch.randn(options.batch_size, 3, 32, 32).to(compute.device, memory_format=torch.channels_last)
+    labels = torch.randint(10, (options.batch_size,)).to(compute.device)
     row, kinds = METHODS["entrannas"], SPACES["darts"].skeleton.cell_kinds(options.cells)
     searchers: dict[str, Searcher] = {}
     rows: dict[str, dict[str, Any]] = {}
     for name, place in PLACEMENTS.items():
         size = Size(options.cells, options.channels, num_classes=10)
-        searchers[name] = Searcher.build(fabric, row, SPACES["darts"], size, engines=place(kinds))
+        searchers[name] = Searcher.build(compute, row, SPACES["darts"], size, engines=place(kinds))
         rows[name] = {"engines": place(kinds)}
     genotype = searchers["moving"].derive()  # one genotype for all: its rate is 0, so that it stays
 
@@ -78,7 +78,7 @@ def main() -> None:
         rows[name] |= {f"{step}_seconds": statistics.median(values) for step, values in measured.items() if values}
 
     print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
-    print(f"{fabric.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{compute.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{'Engine-cells':<24}{'where':<8}{'weights step':>14}{'alpha step':>12}{'together':>10}{'saved w / a':>20}")
     base = rows["moving"]
     for name, figures in rows.items():

@@ -22,9 +22,13 @@ import torch
 from torch import nn
 from worth import residual
 
-from entrannas.architecture import Genotype, Stem
-from entrannas.fitting import FitResult, fit, seconds_in
-from entrannas.networks import Size, cost, target_cost
+from entrannas.core.costs import cost
+from entrannas.core.counting import target_cost
+from entrannas.core.genotype import Genotype
+from entrannas.core.size import Size
+from entrannas.core.skeletons import Stem
+from entrannas.fitting.fitting import FitResult, fit
+from entrannas.fitting.times import seconds_in
 
 _ROWS = "fit", "darts-v2", "residual"
 
@@ -69,8 +73,8 @@ def _fitted(data: str, seconds: float, seed: int, name: str) -> dict[str, Any]:
         if name != "fit":
             changed.enter_context(patch("entrannas.fitting.planning.SEARCH_STEPS", 10**12))
         if name == "residual":
-            for room in ("trainer", "trained"):
-                changed.enter_context(patch(f"entrannas.training.{room}.build_network", _residual_like))
+            for module in ("core.trainer", "learning.trained"):
+                changed.enter_context(patch(f"entrannas.{module}.build_network", _residual_like))
             changed.enter_context(patch("entrannas.fitting.fitting._DEEP", 10**6))  # it has no auxiliary head
             changed.enter_context(patch("entrannas.fitting.fitting.export"))
         result = fit(data, seconds, Path(folder, "fit"), seed=seed)

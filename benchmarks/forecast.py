@@ -19,11 +19,13 @@ from unittest.mock import patch
 
 import torch
 
-from entrannas.analysis import forecast
-from entrannas.runs import load_genotype
-from entrannas.runtime import peak_memory
-from entrannas.searching import SearchConfig, search
-from entrannas.training import TrainConfig, train
+from entrannas.fitting.forecasting import forecast
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.search_loop import search
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.train_loop import train
+from entrannas.runs.genotypes import load_genotype
+from entrannas.runs.memory import peak_memory
 
 Figures = tuple[float, int]
 """Seconds and bytes."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from entrannas.files import write_whole
+from entrannas.files.whole import write_whole
 
 HERE = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("entrannas")

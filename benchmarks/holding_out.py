@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datasets import load_dataset
 
-from entrannas.files import writing
+from entrannas.files.whole import writing
 
 
 def hold_out(data: Path, folder: Path, images: int, held_out: int) -> Path:

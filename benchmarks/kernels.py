@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -22,17 +22,29 @@ import torch
 from measuring import parser
 from torch import Tensor
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.kernels import choice
-from entrannas.networks.size import Size
-from entrannas.runtime.device import start
-from entrannas.searching.methods import METHODS
-from entrannas.searching.places import in_turn
-from entrannas.searching.searcher import Searcher
+from entrannas.core import kernels
+from entrannas.core.engine_cells import in_turn
+from entrannas.core.kernels.triton import conditions
+from entrannas.core.methods import METHODS
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
+from entrannas.runs.device import start
+from entrannas.runs.genotypes import load_genotype
 
-FILES = "depthwise", "mixture", "norm", "pooling"
-"""Those of `entrannas.kernels` that choose."""
+USED = {
+    "average_pool": "operations",
+    "batch_norm": "operations",
+    "max_pool": "operations",
+    "relu_depthwise": "operations",
+    "weighted_sums": "cells",
+}
+"""The functions that have a kernel of ours, by the file of `entrannas.core` that uses them."""
+
+TIMES = 5
+LATE = 3  # times as long as Python takes to launch what is timed, the GPU is kept busy before
+CYCLES = 2_000_000_000  # of a GPU, in a second
+CACHE = 2**27  # bytes: more than the L2 cache of a GPU holds
 
 TOLERANCE = 1e-4
 """Of the largest number."""
@@ -46,13 +58,25 @@ class Case:
 
     Attributes:
         name: that of the function.
-        ways: in which it may be computed.
         arguments: the tensors as type, shape, strides and whether a gradient is wanted; the others as they are.
     """
 
     name: str
-    ways: Mapping[str, Way]
     arguments: tuple[Any, ...]
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        """The function by PyTorch's kernels, and by ours."""
+
+        def way(enabled: bool) -> Way:
+            def compute(*arguments: Any) -> Any:
+                conditions.enable(enabled)
+                function = getattr(kernels, self.name)
+                return function(arguments[0], arguments[1:]) if self.name == "weighted_sums" else function(*arguments)
+
+            return compute
+
+        return {"torch": way(False), "triton": way(True)}
 
     def inputs(self, dtype: torch.dtype | None = None) -> list[Any]:
         """Return arguments of this kind, of noise, which is the same at each call."""
@@ -101,22 +125,29 @@ def cases_of(batch_size: int, cells: int, channels: int) -> list[tuple[Case, flo
     found: dict[Hashable, Case] = {}
     counts: Counter[Hashable] = Counter()
 
-    def note(name: str, ways: Mapping[str, Way], *arguments: Any) -> Any:
-        key = choice.case_of(name, arguments)
-        _, _, _, _, *about = key
-        found[key] = Case(name, ways, tuple(about))
-        counts[key] += 1
-        return ways["torch"](*arguments)
+    def noting(name: str) -> Way:
+        def note(*arguments: Any) -> Any:
+            given = (arguments[0], *arguments[1]) if name == "weighted_sums" else arguments
+            about = tuple(_about(x) if isinstance(x, Tensor) else x for x in given)
+            key = name, torch.is_grad_enabled(), *about
+            conditions.enable(True)
+            if conditions.applies(*(x for x in given if isinstance(x, Tensor) and x.ndim == 4)):
+                found[key] = Case(name, about)
+                counts[key] += 1
+            conditions.enable(False)
+            return getattr(kernels, name)(*arguments)
 
-    fabric = start("auto", "32-true")
-    searcher = Searcher.build(fabric, METHODS["entrannas"], SPACES["darts"], Size(cells, channels, num_classes=10))
+        return note
+
+    compute = start("auto", "32-true")
+    searcher = Searcher.build(compute, METHODS["entrannas"], SPACES["darts"], Size(cells, channels, num_classes=10))
     genotype = load_genotype("darts-v2")
-    images = torch.randn(batch_size, 3, 32, 32).to(fabric.device, memory_format=torch.channels_last)
-    labels = torch.randint(10, (batch_size,)).to(fabric.device)
+    images = torch.randn(batch_size, 3, 32, 32).to(compute.device, memory_format=torch.channels_last)
+    labels = torch.randint(10, (batch_size,)).to(compute.device)
     places = in_turn(searcher.supernet.kinds, searcher.supernet.config.engines, searcher.method.move_every)
     with ExitStack() as patches:
-        for file in FILES:
-            patches.enter_context(patch(f"entrannas.kernels.{file}.fastest", note))
+        for name, file in USED.items():
+            patches.enter_context(patch(f"entrannas.core.{file}.{name}", noting(name)))
         for searcher.engines in places:
             searcher.weights_step(images, labels, genotype)
             searcher.alpha_step(images, labels, genotype)
@@ -133,7 +164,61 @@ def memory_speed() -> float:
     """Return bytes a second of a copy."""
     x = torch.empty(2**28, device="cuda")
     y = torch.empty_like(x)
-    return 2 * x.nbytes / choice.seconds(lambda: y.copy_(x))
+    return 2 * x.nbytes / seconds(lambda: y.copy_(x))
+
+
+def _about(x: Tensor) -> Hashable:
+    return x.dtype, x.shape, x.stride(), x.requires_grad
+
+
+def trial(way: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], object]:
+    """Return a run of a way, forward and backward, that changes nothing.
+
+    What wants a gradient is not changed in place, by autograd's own rule; the rest, such as running statistics, is
+    copied.
+    """
+    tensors = [x for x in arguments if isinstance(x, Tensor)]
+    copies = [x.detach().requires_grad_() if x.requires_grad else x.clone() for x in tensors]
+    wanted = [x for x in copies if x.requires_grad] if torch.is_grad_enabled() else []
+    given = iter(copies)
+    inputs = [next(given) if isinstance(x, Tensor) else x for x in arguments]
+
+    def forward() -> list[Tensor]:
+        outputs = way(*inputs)
+        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+    gradients = [torch.ones_like(y) for y in forward()] if wanted else []
+
+    def run() -> None:
+        outputs = forward()
+        if wanted:
+            torch.autograd.grad(outputs, wanted, gradients)
+
+    return run
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return the least of several times that a run takes on the GPU; it is run before to be compiled and warm.
+
+    The GPU is kept busy until all of it is launched. So its own time is measured, which is what a recording takes, and
+    not Python's. And before each run other memory is written: within a pass, other kernels have had the cache.
+    """
+    run()
+    began = time.perf_counter()
+    run()
+    delay = int(LATE * (time.perf_counter() - began) * CYCLES)
+    others = torch.empty(CACHE, dtype=torch.uint8, device="cuda")
+    marks = []
+    for _ in range(TIMES):
+        marks.append([torch.cuda.Event(enable_timing=True) for _ in range(2)])
+        others.zero_()
+        torch.cuda._sleep(delay)
+        marks[-1][0].record()
+        run()
+        marks[-1][1].record()
+    torch.cuda.synchronize()
+    times: list[float] = [before.elapsed_time(behind) for before, behind in marks]  # milliseconds
+    return min(times) / 1000
 
 
 def told(case: Case) -> str:
@@ -162,7 +247,7 @@ def main() -> int:
         row: dict[str, Any] = {"case": told(case), "count": count, "bytes": case.fewest_bytes()}
         row["differs"] = differences(case, "triton")
         for way, function in case.ways.items():
-            row[way] = choice.seconds(choice.trial(function, tuple(case.inputs())))
+            row[way] = seconds(trial(function, tuple(case.inputs())))
         rows.append(row)
     for row in sorted(rows, key=lambda row: -row["count"] * row["torch"]):
         wrong += row["differs"] > TOLERANCE

@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from entrannas.analysis import Latency, latency
-from entrannas.analysis.measuring import draw_like
-from entrannas.architecture import SPACES, Genotype, load_genotype
-from entrannas.networks import Runtime
+from entrannas.core.genotype import Genotype
+from entrannas.core.spaces import SPACES
+from entrannas.latencies.measurement import Latency, draw_like, latency
+from entrannas.latencies.table import Runtime
+from entrannas.runs.genotypes import load_genotype
 
 STACKS: dict[str, list[tuple[int, int, int]]] = {
     "darts": [(8, 16, 32), (5, 24, 64)],

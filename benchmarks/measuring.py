@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from entrannas.runtime.replay import Replay
+from entrannas.core.replay import Replay
 
 Step = Callable[[], object]
 
@@ -84,6 +84,10 @@ def _status(name: str) -> int:
 def multiply_adds(step: Step) -> int:
     """Count those of convolutions and matrix products, backward pass included; with PyTorch's operations alone."""
     alone = patch.dict(os.environ, ENTRANNAS_KERNELS="torch")
-    with FlopCounterMode(display=False) as counter, patch("entrannas.kernels.c.library.loops", lambda: None), alone:
+    with (
+        FlopCounterMode(display=False) as counter,
+        patch("entrannas.core.kernels.c.library.loops", lambda: None),
+        alone,
+    ):
         step()
     return int(counter.get_total_flops()) // 2

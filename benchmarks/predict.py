@@ -17,7 +17,7 @@ from itertools import cycle
 from pathlib import Path
 from statistics import median
 
-from entrannas.data import find_images
+from entrannas.data.folders import find_images
 
 COMMAND = [str(Path(sys.executable).with_name("entrannas"))]
 LOOP = """

@@ -26,10 +26,13 @@ from measuring import parser, seconds
 from torch import distributed
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from entrannas.architecture import SPACES
-from entrannas.networks import Size, normalise_across
-from entrannas.runtime import here, start
-from entrannas.searching import METHODS, Searcher
+from entrannas.core.methods import METHODS
+from entrannas.core.operations import normalise_across
+from entrannas.core.processes import here
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
+from entrannas.runs.device import start
 
 LINKS = {"NVLink": (300e9, 10e-6), "25 Gb/s Ethernet": (2.8e9, 50e-6)}
 """Bytes a second and seconds of latency that are assumed of a link."""
@@ -45,9 +48,9 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure in one of the processes: seconds of a search step, bytes of its exchanges, seconds of an exchange."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    fabric, part = start("cpu", "32-true"), here()
+    compute, part = start("cpu", "32-true"), here()
     size = Size(options.cells, options.channels, num_classes=10)
-    searcher = Searcher.build(fabric, METHODS["entrannas"], SPACES["darts"], size)
+    searcher = Searcher.build(compute, METHODS["entrannas"], SPACES["darts"], size)
     if options.across and part.count > 1:
         normalise_across(searcher.supernet)
     genotype = searcher.derive()

@@ -19,15 +19,15 @@ from pathlib import Path
 import torch
 from measuring import Step, peak_bytes
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.networks.size import Size
-from entrannas.runtime.device import start
-from entrannas.runtime.replay import Replay
-from entrannas.searching.methods import METHODS
-from entrannas.searching.searcher import Searcher
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.trainer import Trainer
+from entrannas.core.methods import METHODS
+from entrannas.core.replay import Replay
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
+from entrannas.core.trainer import Trainer
+from entrannas.learning.train_config import TrainConfig
+from entrannas.runs.device import start
+from entrannas.runs.genotypes import load_genotype
 
 BOUND = 2.3
 COMMAND = Path(sys.executable).with_name("entrannas")
@@ -104,7 +104,9 @@ def searched_bytes(method: str) -> int:
 def trained_bytes() -> int:
     """Return the peak of a launched training step by the protocol."""
     config, replay = TrainConfig(data="CIFAR-10"), Replay(after=math.inf)
-    trainer = Trainer.build(start("auto", "32-true"), load_genotype(GENOTYPE), config, 10, (3, 32, 32), replay)
+    trainer = Trainer.build(
+        start("auto", "32-true"), load_genotype(GENOTYPE), config.size(10, 3), config.recipe(), replay
+    )
     batch = noise(config.batch_size)
     return peak(lambda: trainer.step(*batch))
 

@@ -19,10 +19,10 @@ from unittest.mock import patch
 
 from torch import Tensor
 
+from entrannas.core.replay import Function, Outputs, Replay
+from entrannas.learning.search_config import SearchConfig, space_of
+from entrannas.learning.search_loop import search
 from entrannas.runs.events import EpochEnded, Event
-from entrannas.runtime.replay import Function, Outputs, Replay
-from entrannas.searching.configuration import SearchConfig, space_of
-from entrannas.searching.loop import search
 
 HOW = "launched", "recorded", "replayed"
 

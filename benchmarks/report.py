@@ -14,8 +14,8 @@ from typing import Any
 from unittest.mock import patch
 
 import entrannas
+from entrannas.learning.history import History
 from entrannas.report.writer import REPORT, Page
-from entrannas.searching.history import History
 
 
 def main() -> None:

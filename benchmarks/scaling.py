@@ -22,13 +22,13 @@ import torch
 from matplotlib.figure import Figure
 from measuring import record, saved_bytes, seconds
 
-from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.files import write_whole
-from entrannas.networks.size import Size
-from entrannas.runtime.device import start
-from entrannas.searching.methods import METHODS, last_of_each_kind
-from entrannas.searching.searcher import Searcher
+from entrannas.core.genotype import CellGenotype, Connection, Genotype
+from entrannas.core.methods import METHODS, last_of_each_kind
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
+from entrannas.files.whole import write_whole
+from entrannas.runs.device import start
 
 CANDIDATES = SPACES["darts-extended"].operations
 BASE = {"cells": 8, "channels": 8, "nodes": 4, "operations": 7, "engines": 2}
@@ -87,7 +87,7 @@ def measure(name: str, batch_size: int, rounds: int) -> dict[str, Any]:
     images = torch.randn(batch_size, 3, 32, 32).to(memory_format=torch.channels_last)
     labels = torch.randint(10, (batch_size,))
     built = [build(name, value) for value in values]
-    device = built[0][0].fabric.device
+    device = built[0][0].compute.device
     images, labels = images.to(device), labels.to(device)
     kept = [saved_bytes(partial(searcher.weights_step, images, labels, genotype)) for searcher, genotype in built]
     taken: list[list[float]] = [[] for _ in values]

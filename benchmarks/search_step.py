@@ -25,17 +25,17 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from lightning_fabric import Fabric
 from measuring import multiply_adds, parser, peak_bytes, record, saved_bytes, seconds
 from torch import Tensor
 
-from entrannas.architecture.genotype import Genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.networks.size import Size
-from entrannas.runtime.device import start
-from entrannas.searching.methods import METHODS, Method, last_of_each_kind, no_cell
-from entrannas.searching.places import in_turn
-from entrannas.searching.searcher import Searcher
+from entrannas.core.device import Compute
+from entrannas.core.engine_cells import in_turn
+from entrannas.core.genotype import Genotype
+from entrannas.core.methods import METHODS, Method, last_of_each_kind, no_cell
+from entrannas.core.searcher import Searcher
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
+from entrannas.runs.device import start
 
 SPACE = SPACES["darts"]
 
@@ -49,7 +49,7 @@ class PlainSearcher(Searcher):
     """Contiguous tensors, and all gradients in the alpha step."""
 
     def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor]:
-        with patch("entrannas.networks.cells.weighted_sums", summed):
+        with patch("entrannas.core.cells.weighted_sums", summed):
             return super()._loss(*arguments)
 
     def alpha_step(
@@ -58,7 +58,7 @@ class PlainSearcher(Searcher):
         """Update alpha; the weights get gradients that nobody uses."""
         loss, logits = self._loss(images, labels, self.relax(), genotype)
         self.alpha_optimizer.zero_grad()
-        self.fabric.backward(loss)
+        loss.backward()
         self.alpha_optimizer.step()
         return loss, logits
 
@@ -101,12 +101,12 @@ def main() -> None:
     options = parser(__doc__).parse_args()
 
     torch.manual_seed(0)
-    fabric = start("auto", "32-true")
-    images = torch.randn(options.batch_size, 3, 32, 32).to(fabric.device)
-    labels = torch.randint(10, (options.batch_size,)).to(fabric.device)
-    rows = {name: build(name, fabric, options.cells, options.channels) for name in ROWS}
+    compute = start("auto", "32-true")
+    images = torch.randn(options.batch_size, 3, 32, 32).to(compute.device)
+    labels = torch.randint(10, (options.batch_size,)).to(compute.device)
+    rows = {name: build(name, compute, options.cells, options.channels) for name in ROWS}
     inputs = {name: images if name == "darts-plain" else images.to(memory_format=torch.channels_last) for name in rows}
-    reference = build("entrannas", fabric, options.cells, options.channels)
+    reference = build("entrannas", compute, options.cells, options.channels)
 
     taken: dict[str, dict[str, list[float]]] = {name: {"weights": [], "alpha": []} for name in rows}
     figures: dict[str, dict[str, float]] = {name: {} for name in rows}
@@ -142,7 +142,7 @@ def main() -> None:
                 figures[name][f"{step}_seconds"] = statistics.median(each)
         figures[name]["seconds"] = statistics.median(whole(steps))
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else fabric.device
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else compute.device
     print(f"{options.cells} cells, {options.channels} channels, batch {options.batch_size}, 32 x 32 images")
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
     print(f"{'seconds':<15}{'weights step':>18}{'alpha step':>18}{'search step':>18}")
@@ -163,11 +163,11 @@ def main() -> None:
         print(json.dumps({"rows": figures, "ratios": ratios}))
 
 
-def build(name: str, fabric: Fabric, cells: int, channels: int) -> Searcher:
+def build(name: str, compute: Compute, cells: int, channels: int) -> Searcher:
     """Build the searcher of a row."""
     method = ROWS[name]
     kind = PlainSearcher if name == "darts-plain" else Searcher
-    searcher = kind.build(fabric, method, SPACE, Size(cells, channels, num_classes=10))
+    searcher = kind.build(compute, method, SPACE, Size(cells, channels, num_classes=10))
     searcher.replay.after = 4  # times that a step is taken to be measured, before it is to be timed
     if name in LAUNCHED:
         searcher.replay.after = math.inf

@@ -22,12 +22,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from entrannas.architecture.genotype import load_genotype
 from entrannas.data.summary import Normalisation, PixelRules
 from entrannas.deploy.service import application
 from entrannas.deploy.serving import serve_network
-from entrannas.training.description import Description
-from entrannas.training.trained import TrainedNetwork
+from entrannas.learning.description import Description
+from entrannas.learning.trained import TrainedNetwork
+from entrannas.runs.genotypes import load_genotype
 
 NETWORKS = {"small": (5, 8, 32), "middle": (8, 24, 64)}
 """Cells, channels, and pixels of a side."""

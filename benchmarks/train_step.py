@@ -15,12 +15,12 @@ from functools import partial
 import torch
 from measuring import Step, parser, record, saved_bytes, seconds
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.networks.network import build_network
-from entrannas.runtime.device import start
-from entrannas.runtime.replay import Replay
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.trainer import Trainer
+from entrannas.core.network import build_network
+from entrannas.core.recipe import Recipe
+from entrannas.core.replay import Replay
+from entrannas.core.trainer import Trainer
+from entrannas.runs.device import start
+from entrannas.runs.genotypes import load_genotype
 
 ROWS = {"ours": torch.channels_last, "compiled": torch.channels_last, "plain": torch.contiguous_format}
 
@@ -29,8 +29,8 @@ def main() -> None:
     """Measure and print."""
     options = parser(__doc__).parse_args()
 
-    fabric = start("auto", "32-true")
-    device = fabric.device
+    compute = start("auto", "32-true")
+    device = compute.device
     images = torch.randn(options.batch_size, 3, 32, 32).to(device)
     labels = torch.randint(10, (options.batch_size,)).to(device)
     runs: dict[str, Step] = {}
@@ -41,8 +41,8 @@ def main() -> None:
         torch.manual_seed(0)
         network = build_network(load_genotype("darts-v2"), cells=options.cells, channels=options.channels).to(device)
         network.to(memory_format=layout)  # type: ignore[call-overload]
-        config = TrainConfig(auxiliary=0.0, compile=name == "compiled")
-        trainer = Trainer(fabric, network, config, replays[name])
+        recipe = Recipe(auxiliary=0.0, drop_path=0.0, compile=name == "compiled")
+        trainer = Trainer(compute, network, recipe, replays[name])
         runs[name] = partial(trainer.step, images.to(memory_format=layout), labels)
     for round_ in range(options.rounds + 1):
         for name, run in runs.items():

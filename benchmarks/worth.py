@@ -29,18 +29,27 @@ from holding_out import hold_out
 from measuring import record, seconds
 from torch import Tensor, nn
 
-from entrannas.analysis.random_cells import draw_pair
-from entrannas.architecture import Genotype, cell_channels
-from entrannas.architecture.skeletons import NASBENCH201
-from entrannas.data import Augmentation, load_training_data, ordered_batches, plain_batches, training_batches
-from entrannas.files import to_json, write_whole
-from entrannas.networks import Network, Size, build_network, cost
-from entrannas.networks.operations import BatchNorm2d, Conv2d, ReluDepthwise
-from entrannas.networks.stack import build_stem
-from entrannas.runs import Run, load_genotype, load_tensors, take_up
-from entrannas.runs.checkpoints import tensors_file
-from entrannas.runtime import Replay, accuracy, cosine, generator, seed_of, start
-from entrannas.training import TrainConfig, Trainer
+from entrannas.bench.random_cells import draw_pair
+from entrannas.core.costs import cost
+from entrannas.core.genotype import Genotype
+from entrannas.core.network import Network, build_network
+from entrannas.core.operations import BatchNorm2d, Conv2d, ReluDepthwise
+from entrannas.core.optimisation import accuracy
+from entrannas.core.replay import Replay
+from entrannas.core.schedules import cosine
+from entrannas.core.seeds import generator, seed_of
+from entrannas.core.size import Size
+from entrannas.core.skeletons import NASBENCH201, cell_channels
+from entrannas.core.stack import build_stem
+from entrannas.core.trainer import Trainer
+from entrannas.data.augmentation import Augmentation
+from entrannas.data.training_data import load_training_data, ordered_batches, plain_batches, training_batches
+from entrannas.files.whole import to_json, write_whole
+from entrannas.learning.train_config import TrainConfig
+from entrannas.runs.checkpoints import load_tensors, take_up, tensors_file
+from entrannas.runs.device import start
+from entrannas.runs.genotypes import load_genotype
+from entrannas.runs.run import Run
 
 PUBLISHED = "darts-v2", "pc-darts-cifar"
 
@@ -161,8 +170,8 @@ class Course:
         settings = {name: getattr(options, name) for name in ("cells", "channels", "epochs", "batch_size")}
         self.config = TrainConfig.resolve({"data": str(folder), **settings, **short})
         self.settings = {"images": folder.name} | self.config.model_dump(mode="json", exclude={"data", "seed"})
-        self.fabric = start(self.config.device, self.config.precision)
-        self.data = load_training_data(self.config.data_settings(), self.fabric.device)
+        self.compute = start(self.config.device, self.config.precision)
+        self.data = load_training_data(self.config.data_settings(), self.compute.device)
         self.steps = max(1, len(self.data.images) // self.config.batch_size)
 
     def size(self, channels: int) -> Size:
@@ -192,8 +201,8 @@ class Course:
     def trainer(self, candidate: Candidate) -> Trainer:
         """Draw its weights, and set up what trains it."""
         torch.manual_seed(seed_of("weights", candidate.seed))
-        network = candidate.build().to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Trainer(self.fabric, cast(Network, network), self.config, Replay())
+        network = candidate.build().to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Trainer(self.compute, cast(Network, network), self.config.recipe(), Replay())
 
     def measure(self, candidate: Candidate) -> dict[str, Any]:
         """Train and judge it, unless that has been done."""
@@ -232,7 +241,7 @@ class Course:
         return {
             "what": candidate.what,
             "seed": candidate.seed,
-            "accuracy": accuracy(self.fabric, trainer.network, ordered_batches(data.test, 250, data.normalisation)),
+            "accuracy": accuracy(self.compute, trainer.network, ordered_batches(data.test, 250, data.normalisation)),
             "train_accuracy": float(load_tensors(checkpoint)[0]["learned"]),
             "parameters": costs.parameters,
             "multiply_adds": costs.multiply_adds,
@@ -278,7 +287,7 @@ def main() -> None:
         f"{config.cells} cells, {config.channels} channels, {options.images:,} images, {config.epochs} epochs, "
         f"batch {config.batch_size}, rate {config.lr:g}; judged on {options.held_out:,} held-out training images"
     )
-    device = course.fabric.device
+    device = course.compute.device
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
     print(
         f"{'row':<20}{'n':>3}{'accuracy':>11}{'deviation':>11}{'error':>8}{'parameters':>12}{'multiply-adds':>15}"

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from entrannas.architecture.genotype import load_genotype
+from entrannas.core.network import build_network
 from entrannas.data.sources import open_source
-from entrannas.networks.network import build_network
+from entrannas.runs.genotypes import load_genotype
 
 
 @torch.no_grad()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from entrannas.analysis.nasbench201 import DATASETS
-from entrannas.analysis.table201 import architectures
+from entrannas.bench.nasbench201 import DATASETS
+from entrannas.bench.table201 import architectures
 
 Rows = list[list[str]]
 

@@ -38,7 +38,7 @@ class Outcome:
 
 def quick() -> None:
     """Make what a tiny run spends its time on tiny too: the target network, and the way to the disk."""
-    from entrannas.training.configuration import PROTOCOLS
+    from entrannas.learning.train_config import PROTOCOLS
 
     PROTOCOLS["cifar"] |= {"cells": 3, "channels": 2, "auxiliary": 0.0}
     os.fsync = lambda fd: None
@@ -48,7 +48,7 @@ def sketched() -> None:
     """Let pictures be told in words."""
     from matplotlib.figure import Figure
 
-    from entrannas.architecture import drawing
+    from entrannas.report import drawing
 
     drawing.render_cell = lambda *about: repr(about).encode()
     Figure.savefig = lambda _, file, **__: file.write(b"a plot")  # type: ignore[method-assign]
@@ -123,7 +123,7 @@ class Fork:
 
 def _serve(connection: Connection, output: str, prepare: tuple[Callable[[], None], ...]) -> None:
     """Run the commands that are asked for, as a process of their own would, and answer with their exit codes."""
-    from entrannas.cli import main
+    from entrannas.cli.entry import main
 
     for number, name in enumerate(("out", "err"), start=1):
         file = os.open(Path(output, name), os.O_RDWR | os.O_CREAT | os.O_APPEND)

@@ -49,7 +49,7 @@ class Gpu:
         self.recordings = -1  # the first graph holds the pool
         self.graphs: WeakSet[Graph] = WeakSet()
         self.begun: set[object] = set()
-        monkeypatch.setattr("entrannas.runtime.replay.on_gpu", lambda x: True)
+        monkeypatch.setattr("entrannas.core.replay.on_gpu", lambda x: True)
         for name in ("Stream", "MemPool", "CUDAGraph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, f"make_{name.lower()}"))
         monkeypatch.setattr(torch.cuda, "current_stream", lambda: self.stream)

@@ -18,7 +18,7 @@ import lightning_fabric  # it keeps the stderr that it finds: here that of the p
 import pyarrow.parquet
 import torch
 
-from entrannas.cli import main
+from entrannas.cli.entry import main
 
 from .pictures import class_folders
 

@@ -7,10 +7,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrannas.architecture.genotype import CellGenotype, Connection, Genotype
-from entrannas.architecture.spaces import SPACES, SearchSpace
-from entrannas.networks.operations import OPERATIONS
-from entrannas.networks.size import Size
+from entrannas.core.genotype import CellGenotype, Connection, Genotype
+from entrannas.core.operations import OPERATIONS
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES, SearchSpace
 
 operations = st.sampled_from(["sep_conv_3x3", "skip_connect", "max_pool_3x3", "dil_conv_5x5"])
 

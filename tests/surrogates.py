@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
 
-from entrannas.analysis.surrogate import needed
+from entrannas.bench.surrogate import needed
 
 WEIGHTS = [0.001 * (i + 1) for i in range(34)]
 """What the number of each category is multiplied by."""

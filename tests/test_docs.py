@@ -40,6 +40,16 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, photos_run: Path) -> Path
     return folder
 
 
+def test_the_method_by_hand_runs_without_the_tool() -> None:
+    """The page's code imports nothing of the project but the core."""
+    (code,) = re.findall(r"```python\n(.*?)```", (USE.parent / "by-hand.md").read_text(encoding="utf-8"), re.DOTALL)
+    code += "\nimport sys\nothers = [name for name in sys.modules if name.startswith('entrannas.')]\n"
+    code += "assert all(name.startswith('entrannas.core') for name in others), others"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"Genotype\(normal=.*\)\nepoch 1: loss .*\nepoch 2: loss .*\n", done.stdout)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page: Path, workshop: Path) -> None:

@@ -6,8 +6,11 @@
     trained = entrannas.train(found.genotype, entrannas.TrainConfig(data="my-images", epochs=100))
     print(trained.test_accuracy)
 
-This is the public API. The rooms below may change; of them, `runs.events` is what a listener needs.
+This is the public API. The packages below may change: `core` is the method, `runs.events` what a listener needs.
 """
+
+import sys
+from typing import Any
 
 import lazy_loader
 
@@ -15,24 +18,46 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "analysis": ["Consistency", "Forecast", "Latency", "Pareto", "consistency", "forecast", "latency", "pareto"],
-        "architecture": ["CellGenotype", "Connection", "Genotype"],
-        "deploy": ["Exported", "export"],
-        "errors": ["InputError"],
-        "fitting": ["FitResult", "fit"],
-        "loggers": ["log_to"],
-        "networks": ["Cost", "LatencyTable", "Network", "build_network", "cost"],
-        "runs": ["Configuration", "Listener", "load_genotype", "progress"],
-        "searching": ["SearchConfig", "SearchResult", "search"],
-        "training": [
-            "Evaluation",
-            "Features",
-            "TrainConfig",
-            "TrainResult",
-            "TrainedNetwork",
-            "evaluate",
-            "load",
-            "train",
-        ],
+        "bench.consistency": ["Consistency", "consistency"],
+        "fitting.forecasting": ["Forecast", "forecast"],
+        "fitting.pareto": ["Pareto", "pareto"],
+        "core.costs": ["cost"],
+        "core.counting": ["Cost"],
+        "core.errors": ["InputError"],
+        "core.genotype": ["CellGenotype", "Connection", "Genotype"],
+        "core.network": ["Network", "build_network"],
+        "deploy.exporting": ["Exported", "export"],
+        "fitting.fitting": ["FitResult", "fit"],
+        "latencies.measurement": ["Latency", "latency"],
+        "latencies.table": ["LatencyTable"],
+        "report.loggers.listening": ["log_to"],
+        "runs.configuration": ["Configuration"],
+        "runs.display": ["progress"],
+        "runs.events": ["Listener"],
+        "runs.genotypes": ["load_genotype"],
+        "learning.search_config": ["SearchConfig"],
+        "learning.search_loop": ["SearchResult", "search"],
+        "learning.train_config": ["TrainConfig"],
+        "learning.evaluation": ["Evaluation", "evaluate"],
+        "learning.train_loop": ["train"],
+        "learning.testing": ["TrainResult"],
+        "learning.trained": ["Features", "TrainedNetwork", "load"],
     },
 )
+
+
+def _show_genotypes(ipython: Any) -> None:
+    """Let a notebook show genotypes as pictures of their cells."""
+
+    def picture(genotype: Any) -> str:
+        from entrannas.report.drawing import render_genotype
+
+        return render_genotype(genotype)
+
+    if shell := ipython.get_ipython():
+        formatter = shell.display_formatter.formatters["image/svg+xml"]
+        formatter.for_type_by_name("entrannas.core.genotype", "Genotype", picture)
+
+
+if "IPython" in sys.modules:
+    _show_genotypes(sys.modules["IPython"])

@@ -1,13 +1,27 @@
-from .analysis import Consistency, Forecast, Latency, Pareto, consistency, forecast, latency, pareto
-from .architecture import CellGenotype, Connection, Genotype
-from .deploy import Exported, export
-from .errors import InputError
-from .fitting import FitResult, fit
-from .loggers import log_to
-from .networks import Cost, LatencyTable, Network, build_network, cost
-from .runs import Configuration, Listener, load_genotype, progress
-from .searching import SearchConfig, SearchResult, search
-from .training import Evaluation, Features, TrainConfig, TrainedNetwork, TrainResult, evaluate, load, train
+from .bench.consistency import Consistency, consistency
+from .core.costs import cost
+from .core.counting import Cost
+from .core.errors import InputError
+from .core.genotype import CellGenotype, Connection, Genotype
+from .core.network import Network, build_network
+from .deploy.exporting import Exported, export
+from .fitting.fitting import FitResult, fit
+from .fitting.forecasting import Forecast, forecast
+from .fitting.pareto import Pareto, pareto
+from .latencies.measurement import Latency, latency
+from .latencies.table import LatencyTable
+from .learning.evaluation import Evaluation, evaluate
+from .learning.search_config import SearchConfig
+from .learning.search_loop import SearchResult, search
+from .learning.testing import TrainResult
+from .learning.train_config import TrainConfig
+from .learning.train_loop import train
+from .learning.trained import Features, TrainedNetwork, load
+from .report.loggers.listening import log_to
+from .runs.configuration import Configuration
+from .runs.display import progress
+from .runs.events import Listener
+from .runs.genotypes import load_genotype
 
 __all__ = [
     "CellGenotype",

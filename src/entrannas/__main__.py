@@ -1,6 +1,6 @@
 """`python -m entrannas`."""
 
-from entrannas.cli import main
+from entrannas.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entrannas.cli.application import run
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
 from entrannas.runs.configuration import Configuration
 
 Asked = Callable[..., Any]
@@ -28,8 +28,8 @@ def asked(
             configs.extend(one for one in given if isinstance(one, Configuration))
             raise InputError("noted")
 
-        monkeypatch.setattr("entrannas.searching.search", note)
-        monkeypatch.setattr("entrannas.training.train", note)
+        monkeypatch.setattr("entrannas.learning.search_loop.search", note)
+        monkeypatch.setattr("entrannas.learning.train_loop.train", note)
         monkeypatch.setattr(sys, "argv", ["entrannas", *map(str, arguments)])
         assert run() == 2
         complaint = capsys.readouterr().err

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from entrannas.analysis import forecasting
-from entrannas.analysis.forecasting import Forecast, Phase
-from entrannas.analysis.shortening import Shorter
 from entrannas.cli.application import run
 from entrannas.cli.dry_run import print_dry_run
 from entrannas.cli.settings_file import read_settings
+from entrannas.core.methods import METHODS
+from entrannas.fitting import forecasting
+from entrannas.fitting.forecasting import Forecast, Phase
+from entrannas.fitting.shortening import Shorter
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import TrainConfig
 from entrannas.runs.configuration import Configuration
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.methods import METHODS
-from entrannas.training.configuration import TrainConfig
 
 from .conftest import Asked
 

@@ -25,7 +25,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
         given.update(arguments)
         return RESULT
 
-    monkeypatch.setattr("entrannas.fitting.fit", note)
+    monkeypatch.setattr("entrannas.fitting.fitting.fit", note)
 
     def ask(*arguments: str, code: int = 0) -> dict[str, Any]:
         monkeypatch.setattr(sys, "argv", ["entrannas", "fit", *arguments])

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 import yaml
 
-from entrannas.architecture.spaces import SPACES
 from entrannas.cli.application import command, run
+from entrannas.core.methods import IN_SPACE, METHODS, method_in
+from entrannas.core.schedules import cosine
+from entrannas.core.spaces import SPACES
 from entrannas.data.summary import DataSummary, Normalisation, PixelRules
+from entrannas.learning.search_config import PRESETS as SEARCH_PRESETS
+from entrannas.learning.search_config import PROTOCOLS as SEARCH_PROTOCOLS
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import PRESETS as TRAIN_PRESETS
+from entrannas.learning.train_config import PROTOCOLS, TrainConfig
 from entrannas.runs.configuration import GROUPS, RUN, Configuration, shown, told_apart
 from entrannas.runs.records import About
 from entrannas.runs.run import Run
-from entrannas.runtime.learning import cosine
-from entrannas.searching.configuration import PRESETS as SEARCH_PRESETS
-from entrannas.searching.configuration import PROTOCOLS as SEARCH_PROTOCOLS
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.methods import IN_SPACE, METHODS, method_in
-from entrannas.training.configuration import PRESETS as TRAIN_PRESETS
-from entrannas.training.configuration import PROTOCOLS, TrainConfig
 
 from .conftest import Asked
 

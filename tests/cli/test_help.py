@@ -114,7 +114,7 @@ def test_the_help_of_all_tells_of_each_command_what_its_own_begins_with(
     ],
 )
 def test_a_command_imports_no_more_than_it_needs(arguments: str, absent: set[str], tmp_path: Path) -> None:
-    code = "import sys, entrannas.cli\ntry: entrannas.cli.main()\n"
+    code = "import sys, entrannas.cli.entry\ntry: entrannas.cli.entry.main()\n"
     code += "finally: print(*sys.modules, file=sys.stderr)"
     asked = [sys.executable, "-c", code, *arguments.split()]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=120, cwd=tmp_path)

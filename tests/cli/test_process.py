@@ -15,7 +15,8 @@ FULL = "No space left on device"
 # A command that waits: at once, or where a run has something to put in order.
 WAITING = """
 import sys, time, types
-from entrannas.cli import main, process
+from entrannas.cli import process
+from entrannas.cli.entry import main
 def run():
     if "search" in sys.argv or "show" in sys.argv[2:]:
         process.let_go()
@@ -118,7 +119,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
 def test_the_library_leaves_signals_and_streams_alone() -> None:
     code = "import signal, sys; numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP\n"
     code += "before = [*map(signal.getsignal, numbers), sys.stdout, sys.stderr]\n"
-    code += "import entrannas.cli.application, entrannas.runs.task, entrannas.searching.loop\n"
+    code += "import entrannas.cli.application, entrannas.runs.task, entrannas.learning.search_loop\n"
     code += "assert before == [*map(signal.getsignal, numbers), sys.stdout, sys.stderr]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

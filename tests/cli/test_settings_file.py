@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from entrannas.cli.settings_file import read_settings
-from entrannas.errors import InputError
-from entrannas.searching.configuration import SearchConfig
-from entrannas.training.configuration import TrainConfig
+from entrannas.core.errors import InputError
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import TrainConfig
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{n}: &{n} [*{m}, *{m}, *{m}]\n" for m, n in zip("abcdefgh", "bcdefghi", strict=True)

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from entrannas.core.seeds import generator
 from entrannas.data.augmentation import Augmentation
 from entrannas.data.settings import DataSettings
 from entrannas.data.training_data import load_training_data, ordered_batches
-from entrannas.runtime.seeds import generator
 
 CPU = torch.device("cpu")
 

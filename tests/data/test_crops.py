@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
+from entrannas.core.errors import InputError
+from entrannas.core.processes import Part
+from entrannas.core.seeds import generator
 from entrannas.data.augmentation import Augmentation
 from entrannas.data.crops import KEPT, Crops, jittered, random_box
 from entrannas.data.images import StreamedImages, load_images
@@ -17,10 +20,7 @@ from entrannas.data.settings import DataSettings
 from entrannas.data.sources import open_source
 from entrannas.data.summary import Normalisation, PixelRules
 from entrannas.data.training_data import load_training_data, training_batches
-from entrannas.errors import InputError
-from entrannas.runtime import Part
-from entrannas.runtime.seeds import generator
-from entrannas.training.configuration import TrainConfig
+from entrannas.learning.train_config import TrainConfig
 
 from ..pictures import class_folders, picture
 

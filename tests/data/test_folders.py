@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from entrannas.core.errors import InputError
 from entrannas.data.folders import Classes, Folders, read_folders
-from entrannas.errors import InputError
 
 from ..pictures import class_folders, picture
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from entrannas.core.errors import InputError
+from entrannas.core.seeds import generator
 from entrannas.data.augmentation import Augmentation, measure_normalisation
 from entrannas.data.images import Images, ResidentImages, StreamedImages, load_images, measure_range, survey
 from entrannas.data.settings import DataSettings
 from entrannas.data.sources import Split, digest, open_source
 from entrannas.data.summary import PixelRules, Shape
 from entrannas.data.training_data import load_training_data, training_batches
-from entrannas.errors import InputError
-from entrannas.runtime.seeds import generator
 
 from ..pictures import class_folders, picture
 

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from entrannas.core.errors import InputError
 from entrannas.data.seen import Seen, keep_apart
 from entrannas.data.settings import DataSettings
 from entrannas.data.sources import digest, open_source
 from entrannas.data.training_data import load_training_data
-from entrannas.errors import InputError
 
 from ..pictures import class_folders, picture
 

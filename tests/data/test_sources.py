@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrannas.core.errors import InputError
 from entrannas.data.sources import _DigitsReader, _hold_out, _whole, balanced_order, open_source
-from entrannas.errors import InputError
 
 from ..pictures import class_folders
 

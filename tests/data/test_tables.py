@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from entrannas.core.errors import InputError
 from entrannas.data.sources import Source, open_source
-from entrannas.errors import InputError
 
 
 def _cell(seed: int) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
+from entrannas.core.errors import InputError
+from entrannas.core.seeds import generator
 from entrannas.data.augmentation import Augmentation
 from entrannas.data.images import ResidentImages
 from entrannas.data.settings import DataSettings
 from entrannas.data.summary import Normalisation
 from entrannas.data.training_data import load_training_data, training_batches
-from entrannas.errors import InputError
-from entrannas.runtime.seeds import generator
 
 CPU = torch.device("cpu")
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.architecture.genotype import CellGenotype, Connection, Genotype, load_genotype
-from entrannas.architecture.spaces import SPACES
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.loop import train
+from entrannas.core.genotype import CellGenotype, Connection, Genotype
+from entrannas.core.spaces import SPACES
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.train_loop import train
+from entrannas.runs.genotypes import load_genotype
 
 from ..pictures import class_folders
 

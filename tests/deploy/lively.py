@@ -6,11 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from entrannas.data import Images, load_learned_images, load_test_images
+from entrannas.data.images import Images
+from entrannas.data.training_data import load_learned_images, load_test_images
 from entrannas.deploy.checking import TOLERANCE, Computed
-from entrannas.runs import Run
-from entrannas.training import TrainConfig, TrainedNetwork, load
-from entrannas.training.testing import Answers
+from entrannas.learning.testing import Answers
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.trained import TrainedNetwork, load
+from entrannas.runs.run import Run
 
 
 @dataclass

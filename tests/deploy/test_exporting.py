@@ -16,11 +16,12 @@ from torch.export import ExportedProgram
 
 import entrannas.deploy.exporting
 from entrannas.cli import application
-from entrannas.deploy import export
+from entrannas.core.errors import InputError
+from entrannas.deploy.exporting import export
 from entrannas.deploy.formats import Format, Takes
 from entrannas.deploy.program import ABOUT, trace
-from entrannas.errors import InputError
-from entrannas.training import TrainedNetwork, evaluate
+from entrannas.learning.evaluation import evaluate
+from entrannas.learning.trained import TrainedNetwork
 
 from .conftest import MakeRun
 

@@ -17,12 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import entrannas.deploy.hub
-import entrannas.training.trained
-from entrannas.architecture import save_pictures
+import entrannas.learning.trained
+from entrannas.core.errors import InputError
 from entrannas.deploy.hub import push, write_hub
-from entrannas.errors import InputError
-from entrannas.runs import Run
-from entrannas.training import TrainedNetwork, load
+from entrannas.learning.trained import TrainedNetwork, load
+from entrannas.report.drawing import save_pictures
+from entrannas.runs.run import Run
 
 from .conftest import CASES, MakeRun
 
@@ -126,7 +126,7 @@ def test_names_of_strangers_are_no_markup(photos_run: Path, tmp_path: Path) -> N
 
 def test_a_data_set_of_the_hub_is_named_as_one(photos_run: Path) -> None:
     from entrannas.deploy.hub import _card
-    from entrannas.training import TrainConfig
+    from entrannas.learning.train_config import TrainConfig
 
     config = (
         Run(photos_run).config(TrainConfig).model_copy(update={"data": "uoft-cs/cifar10", "from_run": "/home/me/x"})
@@ -292,7 +292,7 @@ def _served(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
         return str(folder / filename)
 
     client = create_autospec(hf_hub_download, side_effect=download)
-    monkeypatch.setattr(entrannas.training.trained, "hf_hub_download", client)
+    monkeypatch.setattr(entrannas.learning.trained, "hf_hub_download", client)
     return client
 
 

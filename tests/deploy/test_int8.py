@@ -8,8 +8,9 @@ import torch
 
 from entrannas.deploy.formats import Takes
 from entrannas.deploy.int8 import to_int8
-from entrannas.deploy.onnx_file import computed_by_onnx, to_onnx
+from entrannas.deploy.onnx_file import computed_by_onnx
 from entrannas.deploy.program import about, trace
+from entrannas.files.onnx_model import to_onnx
 
 from .conftest import MakeRun
 from .lively import Lively

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from entrannas.deploy.formats import Takes
-from entrannas.deploy.onnx_file import computed_by_onnx, to_onnx
+from entrannas.deploy.onnx_file import computed_by_onnx
 from entrannas.deploy.program import about, as_taken, trace
+from entrannas.files.onnx_model import to_onnx
 
 from .conftest import CASES, MakeRun
 from .fresh import fresh_python, run_fresh

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrannas.training.trained import load
+from entrannas.learning.trained import load
 
 from ..browser import Visit, browser
 from .conftest import MakeRun

@@ -12,8 +12,8 @@ from pyarrow import parquet
 from entrannas.data.folders import find_images
 from entrannas.deploy.predicting import Classified, Unreadable, classify_files
 from entrannas.deploy.results import ResultsFormat, open_results
+from entrannas.learning.trained import load
 from entrannas.runs.events import StageBegan, StageEnded, Stepped
-from entrannas.training.trained import load
 
 from ..end_to_end.conftest import COMMAND, Entrannas, entrannas
 from ..pictures import class_folders, picture

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrannas.data import Normalisation, PixelRules
+from entrannas.data.summary import Normalisation, PixelRules
 from entrannas.deploy.formats import Takes
 from entrannas.deploy.program import ABOUT, about, as_taken, computed_by_program, saved, trace
-from entrannas.training import Description
+from entrannas.learning.description import Description
 
 from .conftest import CASES, GENOTYPES, MakeRun
 from .fresh import fresh_python, run_fresh

@@ -22,12 +22,12 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
+from entrannas.core.errors import InputError
 from entrannas.deploy import limits
 from entrannas.deploy.service import application
 from entrannas.deploy.serving import serve_network
-from entrannas.errors import InputError
-from entrannas.runtime.server import _listening
-from entrannas.training.trained import TrainedNetwork, load
+from entrannas.learning.trained import TrainedNetwork, load
+from entrannas.report.server import _listening
 
 from ..end_to_end.conftest import COMMAND
 

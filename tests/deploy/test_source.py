@@ -21,14 +21,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import entrannas.deploy.source
-from entrannas.architecture import PUBLISHED, CellGenotype, Connection, Genotype, Stem, load_genotype
-from entrannas.data import Normalisation, PixelRules
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import PUBLISHED, CellGenotype, Connection, Genotype
+from entrannas.core.skeletons import Stem
 from entrannas.data.pixels import FORMATS
+from entrannas.data.summary import Normalisation, PixelRules
 from entrannas.deploy import parts
 from entrannas.deploy.source import source_text, write_source
-from entrannas.errors import InputError
-from entrannas.files import write_whole
-from entrannas.training import Description, TrainedNetwork, load
+from entrannas.files.whole import write_whole
+from entrannas.learning.description import Description
+from entrannas.learning.trained import TrainedNetwork, load
+from entrannas.runs.genotypes import load_genotype
 
 from ..pictures import picture
 from ..strategies import built_genotypes

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import entrannas as library
-from entrannas.analysis import rank as rank_run
+from entrannas.bench.ranking import rank as rank_run
 
 from ..conftest import Rows, write_table
 from ..surrogates import write_surrogate

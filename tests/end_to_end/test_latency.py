@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.networks import LatencyTable
+from entrannas.latencies.table import LatencyTable
 
 from .conftest import Entrannas
 

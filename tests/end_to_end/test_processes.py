@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.runs import Run
+from entrannas.runs.run import Run
 from tests.essence import essence
 from tests.together import ROOT, environment, free_port
 

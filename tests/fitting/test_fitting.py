@@ -9,23 +9,25 @@ from typing import Any
 import pytest
 import torch
 
-from entrannas.architecture import SPACES, Genotype
-from entrannas.architecture.genotype import load_genotype
 from entrannas.cli.settings_file import read_settings
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
+from entrannas.core.size import Size
+from entrannas.core.spaces import SPACES
 from entrannas.fitting import fitting, pace, planning
 from entrannas.fitting.diary import DIARY, Diary, Kept
 from entrannas.fitting.fitting import FitResult, fit
 from entrannas.fitting.planning import Facts, TooLittleTime
-from entrannas.networks import Size, Stack
+from entrannas.latencies.layers import Stack
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.trained import load
 from entrannas.runs.checkpoints import load_tensors
 from entrannas.runs.events import EpochEnded, Event, Message, RunBegan, StageBegan, Stepped
+from entrannas.runs.genotypes import load_genotype
 from entrannas.runs.run import Run
-from entrannas.searching.configuration import SearchConfig
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.trained import load
 
-from ..networks.test_latencies import fake
+from ..latencies.test_table import fake
 from ..pictures import class_folders
 
 FACTS = Facts(

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrannas.errors import InputError
+from entrannas.core.counting import target_cost
+from entrannas.core.errors import InputError
 from entrannas.fitting.limits import limits_of_search, rungs_within
 from entrannas.fitting.planning import SearchStage, TrainStage, ladder, planned, sides, size_of
-from entrannas.networks import target_cost
 
-from ..analysis.test_sizing import Known
 from .test_planning import CELL, LAPTOP, SHAPES
+from .test_sizing import Known
 
 LIMITS = st.fixed_dictionaries({}, optional={"parameters": st.integers(3_000, 10**7), "latency": st.integers(1, 10**6)})
 

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
 from entrannas.fitting.looking import look
 from entrannas.fitting.planning import planned
 from entrannas.runs.configuration import Configuration
+from entrannas.runs.genotypes import load_genotype
 
 from ..pictures import class_folders
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrannas.architecture.genotype import load_genotype
 from entrannas.fitting.planning import (
     LEAST_STEPS,
     LEFT_OVER,
@@ -22,6 +21,7 @@ from entrannas.fitting.planning import (
     longest,
     planned,
 )
+from entrannas.runs.genotypes import load_genotype
 
 CELL = load_genotype(PUBLISHED)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
 from entrannas.fitting.times import checked, seconds_in, told
 
 

@@ -6,19 +6,18 @@ What is accepted ends in one line as well, so that no case waits for a run.
 import json
 from typing import Any
 
-from entrannas.errors import InputError
-from entrannas.runs import Configuration
+from entrannas.core.errors import InputError
+from entrannas.runs.configuration import Configuration
 
 NOTED = "entrannas: noted"
 
 
 def noted() -> None:
     """Let the commands end before they work."""
-    import entrannas.searching
-    import entrannas.training
+    from entrannas.learning import search_loop, train_loop
 
-    entrannas.searching.search = _note  # type: ignore[assignment]
-    entrannas.training.train = _note  # type: ignore[assignment]
+    search_loop.search = _note  # type: ignore[assignment]
+    train_loop.train = _note  # type: ignore[assignment]
 
 
 def _note(*given: Any) -> None:

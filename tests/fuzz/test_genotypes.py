@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from entrannas.architecture import PUBLISHED, load_genotype
+from entrannas.core.genotype import PUBLISHED
+from entrannas.runs.genotypes import load_genotype
 
 from ..forks import Fork
 from .damage import VALUES, damaged
@@ -148,7 +149,7 @@ def _mutated(text: str, draw: random.Random) -> str:
 def test_a_genotype_is_shown_or_refused_in_a_line(
     fork: Fork, draw: random.Random, judge: Callable[..., None], tmp_path: Path
 ) -> None:
-    made = [_json, _darts, _benchmark, lambda draw: load_genotype(draw.choice(PUBLISHED)).to_text()]
+    made = [_json, _darts, _benchmark, lambda draw: load_genotype(draw.choice(list(PUBLISHED))).to_text()]
     text, how = draw.choice(made)(draw), "as it is"
     if draw.random() < 0.15:
         text = draw.choice(_NOT_TEXT)

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.loop import train
-from entrannas.training.trained import load
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.train_loop import train
+from entrannas.learning.trained import load
+from entrannas.runs.genotypes import load_genotype
 
 from ..end_to_end.conftest import COMMAND
 from ..forks import LIMIT, Outcome

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
 
-from entrannas.architecture import SPACES
-from entrannas.runs import Configuration
-from entrannas.searching import METHODS, SearchConfig
-from entrannas.training import TrainConfig
+from entrannas.core.methods import METHODS
+from entrannas.core.spaces import SPACES
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import TrainConfig
+from entrannas.runs.configuration import Configuration
 
 from ..forks import Fork
 from .noted import noted

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from entrannas.searching import SearchConfig
-from entrannas.training import TrainConfig
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import TrainConfig
 
 from ..forks import Fork
 from .noted import NOTED, noted

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.search_loop import search
 from entrannas.report.writer import REPORT
 from entrannas.runs.events import EpochEnded, Event
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.loop import search
 
 from ..deploy.conftest import digits_run, make_run
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
 from entrannas.report import listing
 from entrannas.report.watching import of_this_machine, watching
 from entrannas.runs.claim import Claim, in_use

@@ -10,17 +10,17 @@ import pytest
 from safetensors.torch import load_file
 
 import entrannas.report.writer
-from entrannas.architecture import Genotype
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.search_loop import search
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.train_loop import train
 from entrannas.report.page import page_of
 from entrannas.report.reading import Reading
 from entrannas.report.writer import REPORT, write_report
-from entrannas.runs import Run
 from entrannas.runs.events import EpochEnded, Event, TrialEnded
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.loop import search
-from entrannas.training.configuration import TrainConfig
-from entrannas.training.loop import train
+from entrannas.runs.run import Run
 
 from .conftest import SMALL, facts_in, small_search
 

@@ -4,16 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrannas.errors import InputError
-from entrannas.runs.checkpoints import (
-    Weights,
-    load_module_state,
-    load_optimizer_state,
-    load_tensors,
-    module_state,
-    optimizer_state,
-    take_up,
-)
+from entrannas.core.errors import InputError
+from entrannas.core.state import Weights, load_module_state, load_optimizer_state, module_state, optimizer_state
+from entrannas.runs.checkpoints import load_tensors, take_up
 
 
 def test_missing_tensors(tmp_path: Path) -> None:

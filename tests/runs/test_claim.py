@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
 from entrannas.runs.claim import LOCK, Claim
 
 STARTS = 200

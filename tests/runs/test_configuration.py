@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.train_config import TrainConfig
 from entrannas.runs.bounds import Between
 from entrannas.runs.configuration import Configuration
-from entrannas.searching.configuration import SearchConfig
-from entrannas.training.configuration import TrainConfig
 
 MODELS: list[type[Configuration]] = [SearchConfig, TrainConfig]
 FIELDS = [(model, name) for model in MODELS for name in model.model_fields]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.search_loop import search
 from entrannas.runs.display import Bar, Cell, Lines, Pace, line, progress
 from entrannas.runs.events import (
     EpochEnded,
@@ -21,8 +23,6 @@ from entrannas.runs.events import (
     Stepped,
     TrialEnded,
 )
-from entrannas.searching.configuration import SearchConfig
-from entrannas.searching.loop import search
 
 METRICS = {"epoch": 0, "weights_loss": 0.51239, "weights_accuracy": 0.75, "alpha_accuracy": None, "seconds": 3.25}
 FIGURES = "weights loss 0.512  weights accuracy 0.750"

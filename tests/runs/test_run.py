@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.errors import InputError
-from entrannas.files import write_whole
+from entrannas.core.errors import InputError
+from entrannas.files.whole import write_whole
 from entrannas.runs import run as module
 from entrannas.runs.configuration import LEARNING, setting
+from entrannas.runs.genotypes import load_genotype
 from entrannas.runs.records import Change, Epoch, Record
 from entrannas.runs.run import ABOUT, CHECKPOINT, CONFIG, GENOTYPE, METRICS, RESULT, Run
 

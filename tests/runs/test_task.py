@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrannas.architecture.genotype import load_genotype
-from entrannas.errors import InputError
-from entrannas.kernels import c, choice
+from entrannas.core.errors import InputError
+from entrannas.core.kernels import c
 from entrannas.runs.checkpoints import load_tensors
 from entrannas.runs.configuration import LEARNING, Configuration, setting
 from entrannas.runs.events import (
@@ -24,9 +23,9 @@ from entrannas.runs.events import (
     StageEnded,
     Stepped,
 )
-from entrannas.runs.run import CHECKPOINT, Run
+from entrannas.runs.genotypes import load_genotype
+from entrannas.runs.run import CHECKPOINT
 from entrannas.runs.task import Result, Task
-from entrannas.runtime.processes import Part
 
 STEPS = 2
 IMAGES = Message("digits: 1,797 images of 10 classes, 359 of them held out for the test")
@@ -117,22 +116,6 @@ def test_a_beginning_tells_that_there_are_no_loops_in_c(tmp_path: Path, monkeypa
     with _task(tmp_path / "run", heard.append) as task:
         task.begin(Counter())
     assert heard[1:-1] == [Message(f"counting in {tmp_path / 'run'}"), Message(c.MISSING), IMAGES]
-
-
-def test_each_process_goes_on_by_the_kernels_that_it_has_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that the group did not have before has taken none."""
-    parts = [Part(index, 2) for index in range(2)]
-    _count(tmp_path / "run", epochs=1)
-    (tmp_path / "run" / "result.json").unlink()
-    run = Run(tmp_path / "run")
-    assert run.about().kernels == ({},)
-    run.keep_kernels(({"a": "torch"}, {"a": "triton"}))
-    for part, ways in zip([*parts, Part(2, 3)], [{"a": "torch"}, {"a": "triton"}, {}], strict=True):
-        with _task(tmp_path / "run", resume=True) as task:
-            monkeypatch.setattr(task, "_part", part)
-            task.begin(Counter())
-            assert choice.taken() == ways
-    assert run.about().kernels == ({"a": "torch"}, {"a": "triton"})
 
 
 def test_listeners_hear_everything_in_its_order(tmp_path: Path) -> None:

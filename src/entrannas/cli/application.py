@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from entrannas.cli.process import follows, has_joined, how_to_go_on
-from entrannas.errors import InputError, SharedError
-from entrannas.runtime import launched
+from entrannas.core.errors import InputError, SharedError
+from entrannas.core.launchers import launched
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def run() -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # what all of Click's usage errors have, wherever Typer keeps them
             return _fail(error.format_message())
-        from entrannas.runtime import lost_another, shortage
+        from entrannas.core.processes import lost_another
+        from entrannas.runs.memory import shortage
 
         if lack := shortage(error):
             return _fail(f"{lack}: make room and try again")

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import entrannas.analysis
-import entrannas.runs
-from entrannas.analysis import DATASETS, Budget201, Budget301, Judge, NASBench201, NASBench301
+from entrannas.bench.judging import Judge
+from entrannas.bench.nasbench201 import DATASETS, Budget201, NASBench201
+from entrannas.bench.nasbench301 import Budget301, NASBench301
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_json
 from entrannas.cli.process import follow_parent, let_go
-from entrannas.errors import InputError
-from entrannas.runs import DATA, LEARNING, NETWORK, RUN, Configuration, Listener
-from entrannas.searching import SearchConfig
+from entrannas.core.errors import InputError
+from entrannas.learning.search_config import SearchConfig
+from entrannas.runs.configuration import DATA, LEARNING, NETWORK, RUN, Configuration
+from entrannas.runs.events import Listener
 
 if TYPE_CHECKING:
-    from entrannas.analysis import Hardware
-    from entrannas.networks import EdgeLatencies
+    from entrannas.bench.hw_nas_bench import Hardware
+    from entrannas.latencies.edge_table import EdgeLatencies
 
 bench = typer.Typer(
     no_args_is_help=True,
@@ -127,7 +128,9 @@ def _hardware(path: Path | None, limit: str | None) -> "Hardware | None":
         milliseconds = 0.0
     if not (device and 0.001 <= milliseconds <= 1e6):
         raise InputError(f"--max-latency {limit[:100]!r} is no device and milliseconds, such as edgegpu=4")
-    return entrannas.analysis.Hardware.load(path, device, milliseconds)
+    from entrannas.bench.hw_nas_bench import Hardware
+
+    return Hardware.load(path, device, milliseconds)
 
 
 def _judged(
@@ -146,13 +149,17 @@ def _judged(
     out = out or Path("runs") / f"bench-{type(judge).__name__.lower()}-{time.strftime('%Y%m%d-%H%M%S')}"
     names = [name.strip() for name in methods.split(",")]
     let_go()
-    return entrannas.analysis.benchmark(judge, names, seeds, settings, out, resume, _listeners, latencies), out
+    from entrannas.bench.judging import benchmark
+
+    return benchmark(judge, names, seeds, settings, out, resume, _listeners, latencies), out
 
 
 def _listeners() -> list[Listener]:
     """Return who shows a search, in the process that it has for itself."""
     follow_parent()
-    return [entrannas.runs.progress()]
+    from entrannas.runs.display import progress
+
+    return [progress()]
 
 
 @bench.command("rank")
@@ -169,7 +176,9 @@ def bench_rank(
 
     Leaves a plot and the figures in RUN.
     """
-    result = entrannas.analysis.rank(run, table, samples, seed, **settings)
+    from entrannas.bench.ranking import rank
+
+    result = rank(run, table, samples, seed, **settings)
     print(f"samples         {len(result.genotypes)}")
     print(f"Kendall tau     {result.kendall:.3f}")
     print(f"Spearman        {result.spearman:.3f}")

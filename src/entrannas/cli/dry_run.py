@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrannas.errors import InputError
-from entrannas.runs import Run, in_a_comment, settings_file
-from entrannas.runtime import launched
+from entrannas.core.errors import InputError
+from entrannas.core.launchers import launched
+from entrannas.runs.run import Run
+from entrannas.runs.written import in_a_comment, settings_file
 
 if TYPE_CHECKING:
-    from entrannas.analysis import Forecast
+    from entrannas.fitting.forecasting import Forecast
 
 _UNITS = (3600, "h"), (60, "min")
 

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-import entrannas.training
 from entrannas.cli.flags import OF_A_TEST, Devices, Json, Settings, settings_of, whole
 from entrannas.cli.launching import in_processes
 from entrannas.cli.printing import listeners, print_evaluation, print_json
-from entrannas.runs import RUN, Configuration
+from entrannas.runs.configuration import RUN, Configuration
 
 
 @settings_of(Configuration, OF_A_TEST)
@@ -25,6 +24,8 @@ def evaluate(
     [DATA] is the run's own unless given. Leaves evaluation.json and confusion.png in RUN, and worst.png with --worst.
     """
     in_processes(devices)
-    result = entrannas.training.evaluate(run, **settings, worst=worst, listeners=listeners())
+    from entrannas.learning.evaluation import evaluate
+
+    result = evaluate(run, **settings, worst=worst, listeners=listeners())
     print_evaluation(result)
     print_json(result, as_json)

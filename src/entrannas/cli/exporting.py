@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import entrannas.deploy
 from entrannas.cli.flags import OF_A_TEST, Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import listeners, print_json
-from entrannas.deploy import Format, Takes
-from entrannas.runs import DATA, RUN, Configuration
+from entrannas.deploy.formats import Format, Takes
+from entrannas.runs.configuration import DATA, RUN, Configuration
 
 if TYPE_CHECKING:
-    from entrannas.deploy import Exported
+    from entrannas.deploy.exporting import Exported
 
 _OF_THE_DATA = [name for name in OF_A_TEST if name != "device"]
 
@@ -55,7 +54,9 @@ def export(
 
     It is compared with the network on test images first. [DATA] is the run's own unless given.
     """
-    result = entrannas.deploy.export(run, to, out, int8, check, takes, push_to, **settings, listeners=listeners())
+    from entrannas.deploy.exporting import export
+
+    result = export(run, to, out, int8, check, takes, push_to, **settings, listeners=listeners())
     _print_exported(result)
     print_json(result, as_json)
 

@@ -4,13 +4,12 @@ from typing import Annotated
 
 import typer
 
-import entrannas.fitting
 from entrannas.cli.flags import Json, Log, Out, Settings, option, settings_of
 from entrannas.cli.limits import LatencyTable, MaxLatency, MaxMultiplyAdds, MaxParameters
 from entrannas.cli.printing import listeners, print_cost, print_json
-from entrannas.errors import InputError
-from entrannas.fitting import seconds_in, told
-from entrannas.runs import RUN, Configuration
+from entrannas.core.errors import InputError
+from entrannas.fitting.times import seconds_in, told
+from entrannas.runs.configuration import RUN, Configuration
 
 _SETTINGS = "data", "test_split", "label_column", "skip_damaged", "background", "seed", "device", "precision"
 
@@ -46,7 +45,9 @@ def fit(
 
     What is done in that time is planned by a look at the images and by some steps on this machine, and is told first.
     """
-    result = entrannas.fitting.fit(
+    from entrannas.fitting.fitting import fit
+
+    result = fit(
         **settings,
         seconds=time,
         out=out,

@@ -15,12 +15,15 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from entrannas.errors import InputError, explain
-from entrannas.runs import GROUPS, RUN, Between, Configuration, Count, Run
+from entrannas.core.errors import InputError
+from entrannas.files.validation import explain
+from entrannas.runs.bounds import Between, Count
+from entrannas.runs.configuration import GROUPS, RUN, Configuration
+from entrannas.runs.run import Run
 
 if TYPE_CHECKING:
-    from entrannas.searching import SearchConfig
-    from entrannas.training import TrainConfig
+    from entrannas.learning.search_config import SearchConfig
+    from entrannas.learning.train_config import TrainConfig
 
 Settings = dict[str, Any]
 """The settings that were given on the command line; those left out are not in it."""
@@ -184,8 +187,8 @@ def with_file(settings: Settings, file: Path | None, model: type[Configuration])
     if file is None:
         return settings, {}
     from entrannas.cli.settings_file import read_settings  # what most commands do without is imported here
-    from entrannas.searching import SearchConfig
-    from entrannas.training import TrainConfig
+    from entrannas.learning.search_config import SearchConfig
+    from entrannas.learning.train_config import TrainConfig
 
     written, places = read_settings(file)
     model.check_names(written, places, (SearchConfig, TrainConfig))
@@ -211,9 +214,9 @@ def settings_in(run: Run) -> "SearchConfig | TrainConfig":
         InputError: they are damaged.
     """
     if run.command == "train":
-        from entrannas.training import TrainConfig
+        from entrannas.learning.train_config import TrainConfig
 
         return run.config(TrainConfig)
-    from entrannas.searching import SearchConfig
+    from entrannas.learning.search_config import SearchConfig
 
     return run.config(SearchConfig)

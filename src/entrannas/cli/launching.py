@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from entrannas.cli.process import LAUNCHED_HERE, how_to_go_on
-from entrannas.errors import InputError
-from entrannas.runtime import launched
+from entrannas.core.errors import InputError
+from entrannas.core.launchers import launched
 
 
 def taken_up_again(out: Path | None) -> bool:
@@ -22,7 +22,7 @@ def taken_up_again(out: Path | None) -> bool:
         return False
     if out is None:
         raise InputError("a run that is to be taken up again by the launcher needs --out")
-    from entrannas.runs import Run
+    from entrannas.runs.run import Run
 
     run = Run.find(out)
     return run is not None and run.about().launch == os.environ["TORCHELASTIC_RUN_ID"]

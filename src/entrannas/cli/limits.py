@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from entrannas.cli.flags import many, milliseconds, option
-from entrannas.runs import NETWORK
+from entrannas.runs.configuration import NETWORK
 
 MaxParameters = Annotated[
     int | None, many(NETWORK, "Choose the most channels, and cells, of which the network has no more: 100k, 2.5M, ...")

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-import entrannas.data
-import entrannas.deploy
-import entrannas.training
 from entrannas.cli.flags import Settings, option, settings_of, whole
 from entrannas.cli.printing import listeners
-from entrannas.deploy import ResultsFormat
-from entrannas.errors import InputError
-from entrannas.runs import RUN, Configuration, Events
+from entrannas.core.errors import InputError
+from entrannas.deploy.formats import ResultsFormat
+from entrannas.runs.configuration import RUN, Configuration
+from entrannas.runs.events import Events
 
 
 @settings_of(Configuration, ["device"])
@@ -41,26 +39,34 @@ def predict(
     """
     if results_format == "parquet" and out is None:
         raise InputError("a parquet file is no text: give --out FILE")
-    images, left_out = entrannas.data.find_images(
-        line for path in paths for line in (_lines() if path == "-" else [path])
-    )
+    from entrannas.data.folders import find_images
+
+    images, left_out = find_images(line for path in paths for line in (_lines() if path == "-" else [path]))
     if not images:
         raise InputError(f"there is no image to classify{': ' if left_out else ''}{', '.join(left_out)}")
     listening = listeners()
-    trained = entrannas.training.load(run, **settings, listeners=listening)
+    from entrannas.learning.trained import load
+
+    trained = load(run, **settings, listeners=listening)
     say = Events(listening).tell
     for told in left_out:
         say(f"left out: {told}")
     topk, unreadable = min(topk, len(trained.classes)), 0
-    with entrannas.deploy.open_results(results_format, topk, out, sys.stdout) as written:
-        for found in entrannas.deploy.classify_files(trained, images, topk, batch_size, listening):
-            if isinstance(found, entrannas.deploy.Classified):
+    from entrannas.data.folders import plain_text
+    from entrannas.deploy.predicting import Classified, classify_files
+    from entrannas.deploy.results import open_results
+
+    with open_results(results_format, topk, out, sys.stdout) as written:
+        for found in classify_files(trained, images, topk, batch_size, listening):
+            if isinstance(found, Classified):
                 written.add(found)
             else:
                 unreadable += 1
-                say(f"cannot read {entrannas.data.plain_text(str(found.path))}: {found.why}")
+                say(f"cannot read {plain_text(str(found.path))}: {found.why}")
+    from entrannas.data.folders import count
+
     if unreadable:
-        say(f"{unreadable:,} of {entrannas.data.count(len(images), 'file')} could not be read")
+        say(f"{unreadable:,} of {count(len(images), 'file')} could not be read")
         raise typer.Exit(1)
 
 

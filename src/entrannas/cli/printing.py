@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from entrannas.cli.process import let_go
 
 if TYPE_CHECKING:
-    from entrannas.architecture import Genotype
-    from entrannas.runs import Listener, Result
-    from entrannas.training import Evaluation, TrainResult
+    from entrannas.core.genotype import Genotype
+    from entrannas.learning.evaluation import Evaluation
+    from entrannas.learning.testing import TrainResult
+    from entrannas.runs.events import Listener
+    from entrannas.runs.task import Result
 
 
 _CLASSES, _PAIRS = 20, 10  # the most that are printed
@@ -23,12 +25,13 @@ def listeners(log: str | None = None) -> "list[Listener]":
     Raises:
         InputError: there is no such logger, or its client is not installed.
     """
-    from entrannas.runs import Message, progress
+    from entrannas.runs.display import progress
+    from entrannas.runs.events import Message
 
     shown = progress()
     loggers: list[Listener] = []
     if log is not None:
-        from entrannas.loggers import log_to
+        from entrannas.report.loggers.listening import log_to
 
         loggers.append(log_to(*log.split(","), tell=lambda text: shown(Message(text))))
     let_go()

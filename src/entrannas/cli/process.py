@@ -3,14 +3,12 @@
 These are settled before anything is imported that takes time, `typing` included.
 """
 
-import atexit
-import errno
 import io
 import os
 import signal
 import sys
 
-from entrannas.runtime.launchers import launched
+from entrannas.core.launchers import launched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,41 +16,11 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
 _NAMES = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
-_ENDING = {getattr(signal, name): told for name, told in _NAMES.items() if hasattr(signal, name)}
+ENDING = {getattr(signal, name): told for name, told in _NAMES.items() if hasattr(signal, name)}
 _RESUMABLE = "search", "train", "fit", "bench"
 
 LAUNCHED_HERE = "entrannas"
 """What the environment calls the processes that `--devices` has started."""
-
-
-def main() -> None:
-    """Run the command line, and exit: with 2 if there is something to mend, with 128 and its number for a signal."""
-    _listen(_exit)
-    output = guard_streams()
-    if follows():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    try:
-        from entrannas.cli.application import run
-
-        code = run()
-    except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    _listen(signal.SIG_IGN)  # what is left is short
-    for number in _ENDING:
-        if code == 128 + number and not _unheard():
-            print(_told(number), file=sys.stderr)
-    sys.stdout.flush()
-    if output.lost and output.lost.errno != errno.EPIPE:  # a reader who has seen enough is no failure
-        print(f"entrannas: cannot write the output: {output.lost.strerror}; the rest is done", file=sys.stderr)
-        code = code or 2
-    if has_joined():
-        # The threads of a group of processes may outlive the interpreter, and then end it by SIGABRT, now and then.
-        atexit._run_exitfuncs()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 def has_joined() -> bool:
@@ -65,14 +33,14 @@ def follows() -> bool:
     return launched()[0] > 0
 
 
-def _unheard() -> bool:
+def unheard() -> bool:
     """Tell whether another process tells of a signal: the first, or the one that `--devices` was given to."""
     return follows() or os.environ.get("TORCHELASTIC_RUN_ID") == LAUNCHED_HERE
 
 
 def let_go() -> None:
     """Let signals raise from here on: what runs now has something to put in order before it ends."""
-    _listen(_raise)
+    listen(_raise)
 
 
 def follow_parent() -> None:
@@ -82,26 +50,28 @@ def follow_parent() -> None:
     let_go()
 
 
-def _listen(handler: "Any") -> None:
-    for number in _ENDING:
+def listen(handler: "Any") -> None:
+    """Let a handler hear of the signals that end a command."""
+    for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, handler)
 
 
 def _raise(number: int, frame: "FrameType | None") -> None:
-    _listen(_exit)  # a second signal
+    listen(stop)  # a second signal
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def _exit(number: int, frame: "FrameType | None") -> None:
+def stop(number: int, frame: "FrameType | None") -> None:
     """End at once; what is raised in the midst of an import may be lost there."""
-    if not _unheard():
-        os.write(2, f"{_told(number)}\n".encode())
+    if not unheard():
+        os.write(2, f"{told(number)}\n".encode())
     os._exit(128 + number)
 
 
-def _told(number: int) -> str:
-    return f"entrannas: {_ENDING[signal.Signals(number)]}{how_to_go_on()}"
+def told(number: int) -> str:
+    """Return what is said of a signal that has ended a command."""
+    return f"entrannas: {ENDING[signal.Signals(number)]}{how_to_go_on()}"
 
 
 def how_to_go_on() -> str:

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import entrannas.analysis
-import entrannas.searching
 from entrannas.cli.dry_run import check_dry_run, print_dry_run
 from entrannas.cli.flags import (
     OF_A_TEST,
@@ -25,12 +23,12 @@ from entrannas.cli.flags import (
 )
 from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.printing import listeners, print_cells, print_cost, print_json
-from entrannas.errors import InputError
-from entrannas.runs import RUN, Configuration
-from entrannas.searching import SearchConfig
+from entrannas.core.errors import InputError
+from entrannas.learning.search_config import SearchConfig
+from entrannas.runs.configuration import RUN, Configuration
 
 if TYPE_CHECKING:
-    from entrannas.analysis import Pareto
+    from entrannas.fitting.pareto import Pareto
 
 
 @settings_of(SearchConfig)
@@ -60,6 +58,8 @@ def search(
     """
     if dry_run:
         check_dry_run(out, resume, devices, as_json)
+    from entrannas.fitting.pareto import pareto as search_sizes
+
     if pareto is not None:
         if dry_run or devices is not None:
             raise InputError("--pareto is of several searches in one process: leave --dry-run and --devices out")
@@ -67,17 +67,21 @@ def search(
         stored = resumed(out / "search-1", "search", SearchConfig) if begun else {}  # type: ignore[operator]
         given, places = with_file(settings, config, SearchConfig)
         found = SearchConfig.resolve({**stored, **given}, places)
-        _print_pareto(entrannas.analysis.pareto(found, pareto, out, resume, listeners(log)), as_json)
+        _print_pareto(search_sizes(found, pareto, out, resume, listeners(log)), as_json)
         return
     in_processes(devices)
     resume = resume or taken_up_again(out)
     stored = resumed(out, "search", SearchConfig) if resume else {}
     given, places = with_file(settings, config, SearchConfig)
     resolved = SearchConfig.resolve({**stored, **given}, places)
+    from entrannas.fitting.forecasting import forecast
+
     if dry_run:
-        print_dry_run(entrannas.analysis.forecast(resolved, listeners=listeners()), "entrannas search")
+        print_dry_run(forecast(resolved, listeners=listeners()), "entrannas search")
         return
-    result = entrannas.searching.search(resolved, out, resume, listeners(log))
+    from entrannas.learning.search_loop import search
+
+    result = search(resolved, out, resume, listeners(log))
     print(f"run             {result.run}")
     print_cells(result.genotype)
     print_cost(result.parameters, result.multiply_adds)
@@ -113,7 +117,9 @@ def consistency(
     [DATA] is the run's own unless given. Leaves a plot and the figures in RUN.
     """
     in_processes(devices)
-    result = entrannas.analysis.consistency(run, **settings, listeners=listeners())
+    from entrannas.bench.consistency import consistency
+
+    result = consistency(run, **settings, listeners=listeners())
     print(f"super-net       {100 * result.supernet_accuracy:.2f} %")
     print(f"derived         {100 * result.derived_accuracy:.2f} %")
     print(f"gap             {100 * result.gap:.2f} points")

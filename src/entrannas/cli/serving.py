@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-import entrannas.deploy
-import entrannas.training
 from entrannas.cli.flags import Settings, option, settings_of, whole
 from entrannas.cli.printing import listeners
-from entrannas.runs import RUN, Configuration
+from entrannas.runs.configuration import RUN, Configuration
 
 
 @settings_of(Configuration, ["device"])
@@ -27,9 +25,13 @@ def serve(
 
     POST /predict takes images in the field image of a form; /openapi.json describes it all.
     """
-    trained = entrannas.training.load(run, **settings, listeners=listeners())
+    from entrannas.learning.trained import load
+
+    trained = load(run, **settings, listeners=listeners())
 
     def tell(address: str) -> None:
         print(f"serving {run} at {address} (Ctrl-C ends it)", flush=True)
 
-    entrannas.deploy.serve_network(trained, host, port, tell)
+    from entrannas.deploy.serving import serve_network
+
+    serve_network(trained, host, port, tell)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from entrannas.errors import InputError
-from entrannas.files import read_whole
+from entrannas.core.errors import InputError
+from entrannas.files.whole import read_whole
 
 Written = str | list[str] | None
 """What is written behind a name; None where that is nothing, or null."""

@@ -6,15 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from entrannas.architecture import PUBLISHED, Frame, Genotype, frames, save_film, save_pictures
 from entrannas.cli.flags import Json, Settings, option, settings_of
 from entrannas.cli.printing import print_cells, print_cost
 from entrannas.cli.sizes import SETTINGS, Classes, GenotypeOrRun, sized
-from entrannas.errors import InputError
-from entrannas.networks import target_cost
-from entrannas.runs import RUN, Run
-from entrannas.searching import SearchEpoch
-from entrannas.training import TrainConfig
+from entrannas.core.counting import target_cost
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import PUBLISHED, Genotype
+from entrannas.learning.records import SearchEpoch
+from entrannas.learning.train_config import TrainConfig
+from entrannas.report.animation import Frame, frames, save_film
+from entrannas.report.drawing import save_pictures
+from entrannas.runs.configuration import RUN
+from entrannas.runs.run import Run
 
 
 @settings_of(TrainConfig, SETTINGS, SETTINGS)

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from entrannas.architecture import PUBLISHED, Genotype, Stem
 from entrannas.cli.flags import Settings, whole
-from entrannas.networks import Size
-from entrannas.runs import NETWORK, Run, load_genotype
-from entrannas.searching import SearchConfig, target_of
-from entrannas.training import Description, target_size
+from entrannas.core.genotype import PUBLISHED, Genotype
+from entrannas.core.size import Size
+from entrannas.core.skeletons import Stem
+from entrannas.learning.description import Description
+from entrannas.learning.search_config import SearchConfig, target_of
+from entrannas.learning.train_config import target_size
+from entrannas.runs.configuration import NETWORK
+from entrannas.runs.genotypes import load_genotype
+from entrannas.runs.run import Run
 
 SETTINGS = {
     "cells": "20; imagenet 14; a RUN's own",

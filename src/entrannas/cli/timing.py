@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import entrannas.analysis
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import listeners
 from entrannas.cli.sizes import SETTINGS, Classes, GenotypeOrRun, sized
-from entrannas.networks import Runtime
-from entrannas.runs import RUN
-from entrannas.training import TrainConfig
+from entrannas.latencies.table import Runtime
+from entrannas.learning.train_config import TrainConfig
+from entrannas.runs.configuration import RUN
 
 if TYPE_CHECKING:
-    from entrannas.analysis import Latency
+    from entrannas.latencies.measurement import Latency
 
 
 @settings_of(TrainConfig, SETTINGS, SETTINGS)
@@ -51,7 +50,9 @@ def latency(
     The table has every operation of the genotype's space at the shapes of this stack; what it lacks is measured first.
     """
     found, size, image = sized(genotype, settings, classes)
-    result = entrannas.analysis.latency(
+    from entrannas.latencies.measurement import latency
+
+    result = latency(
         found,
         size.num_classes,
         size.cells,

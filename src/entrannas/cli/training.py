@@ -8,9 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-import entrannas.analysis
-import entrannas.training
-from entrannas.architecture import PUBLISHED
 from entrannas.cli.dry_run import check_dry_run, print_dry_run
 from entrannas.cli.flags import (
     ConfigFile,
@@ -29,9 +26,13 @@ from entrannas.cli.flags import (
 from entrannas.cli.launching import in_processes, taken_up_again
 from entrannas.cli.limits import LatencyTable, MaxLatency, MaxMultiplyAdds, MaxParameters
 from entrannas.cli.printing import listeners, print_json, print_test
-from entrannas.runs import Configuration, Run, load_genotype
-from entrannas.searching import check_table, limits_of
-from entrannas.training import Description, TrainConfig
+from entrannas.core.genotype import PUBLISHED
+from entrannas.learning.description import Description
+from entrannas.learning.limits import check_table, limits_of
+from entrannas.learning.train_config import TrainConfig
+from entrannas.runs.configuration import Configuration
+from entrannas.runs.genotypes import load_genotype
+from entrannas.runs.run import Run
 
 _OF_THE_DATA = "data", "test_split", "label_column", "skip_damaged", "background", "image_size", "stem"
 
@@ -78,14 +79,20 @@ def train(
     behind = None if resume else genotype
     limits = limits_of(max_parameters, max_multiply_adds, max_latency_ms)
     check_table(max_latency_ms, latency_table)
+    from entrannas.fitting.sizing import sized
+
     if any(limits.values()) and not resume:
-        resolved = entrannas.analysis.sized(found, resolved, limits, latency_table)
+        resolved = sized(found, resolved, limits, latency_table)
         print(f"network         {resolved.cells} cells, {resolved.channels} channels", file=sys.stderr)
+    from entrannas.fitting.forecasting import forecast
+
     if dry_run:
-        foreseen = entrannas.analysis.forecast(resolved, found, behind, listeners())
+        foreseen = forecast(resolved, found, behind, listeners())
         print_dry_run(foreseen, f"entrannas train {shlex.quote(genotype)}")
         return
-    result = entrannas.training.train(found, resolved, out, resume, listeners(log), behind)
+    from entrannas.learning.train_loop import train
+
+    result = train(found, resolved, out, resume, listeners(log), behind)
     print_test(result)
     print_json(result, as_json)
 

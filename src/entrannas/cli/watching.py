@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-import entrannas.report
 from entrannas.cli.flags import option, whole
 from entrannas.cli.process import let_go
-from entrannas.runs import RUN
+from entrannas.runs.configuration import RUN
 
 
 def watch(
@@ -32,4 +31,6 @@ def watch(
     def tell(address: str) -> None:
         print(f"showing {directory} at {address} (Ctrl-C ends it)", flush=True)
 
-    entrannas.report.watch(directory, host, port, tell)
+    from entrannas.report.watching import watch
+
+    watch(directory, host, port, tell)

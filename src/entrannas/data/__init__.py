@@ -1,5 +1,1 @@
 """Images: where they come from, decoded, augmented, in batches."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from entrannas.core.processes import Part
 from entrannas.data.crops import Crops
 from entrannas.data.images import SURVEYED, Images, StreamedImages
 from entrannas.data.kept import kept_at, read_kept, write_kept
 from entrannas.data.settings import CropKind
 from entrannas.data.sources import balanced_order
 from entrannas.data.summary import Normalisation
-from entrannas.runtime import Part
 
 WHOLE = Part()
 

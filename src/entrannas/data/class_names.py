@@ -4,8 +4,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from entrannas.errors import InputError
-from entrannas.files import read_whole
+from entrannas.core.errors import InputError
+from entrannas.files.whole import read_whole
 
 MAPPING = "LOC_synset_mapping.txt"
 """The file that names them, with lines such as `n01440764 tench, Tinca tinca`."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from entrannas.core.errors import InputError
 from entrannas.data.class_names import MAPPING
 from entrannas.data.paths import Paths
 from entrannas.data.pixels import ENDINGS, FORMATS
 from entrannas.data.splits import kind_of, test_split, train_split
-from entrannas.errors import InputError
 
 _TOOLS = {
     "__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",

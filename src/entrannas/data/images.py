@@ -24,6 +24,8 @@ from PIL import UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from entrannas.core.errors import InputError
+from entrannas.core.launchers import launched
 from entrannas.data.crops import Crops
 from entrannas.data.folders import named
 from entrannas.data.kept import digests_at, kept_at, read_kept, write_kept
@@ -40,8 +42,6 @@ from entrannas.data.pixels import (
 )
 from entrannas.data.sources import Split, balanced_order, digest, split_of_files
 from entrannas.data.summary import PixelRules, Shape
-from entrannas.errors import InputError
-from entrannas.runtime import launched
 
 SURVEYED = 2000
 _LARGEST_SIDE = 224

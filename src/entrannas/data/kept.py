@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from entrannas.core.errors import InputError
 from entrannas.data.sources import Split
-from entrannas.errors import InputError
-from entrannas.files import cache_file, write_whole
+from entrannas.files.whole import cache_file, write_whole
 
 _WORTH_KEEPING = 1000  # images
 _FORM = 3  # of what is kept, to be raised when pixels come out otherwise

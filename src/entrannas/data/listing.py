@@ -17,10 +17,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from entrannas.core.errors import InputError
 from entrannas.data.folders import Classes, Folders, Visited, read_folders
 from entrannas.data.paths import Paths
-from entrannas.errors import InputError
-from entrannas.files import cache_file, write_whole
+from entrannas.files.whole import cache_file, write_whole
 
 _LARGE = 10_000  # images
 _SETTLED = 2 * 10**9  # nanoseconds after which a change of a folder has a time of its own

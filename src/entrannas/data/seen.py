@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch import Tensor
 
+from entrannas.core.errors import InputError
 from entrannas.data.folders import count
 from entrannas.data.images import Images
 from entrannas.data.kept import digests_at, read_kept
 from entrannas.data.sources import HELD_OUT, Source, Split, balanced_order, digest
-from entrannas.errors import InputError
 
 _HARDLY_ANY = 0.25  # of the fifth of a class
 

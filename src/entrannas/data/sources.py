@@ -18,14 +18,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from entrannas.core.errors import InputError
+from entrannas.core.seeds import generator
 from entrannas.data.class_names import class_names
 from entrannas.data.folders import Classes, count, holds_images, named, read_folders
 from entrannas.data.listing import Listing, kept_listing, list_folders
 from entrannas.data.paths import Paths
 from entrannas.data.pixels import FORMATS, open_image
 from entrannas.data.tables import Tables, cell_content, names_files, parquet_files, read_hub, read_parquet
-from entrannas.errors import InputError
-from entrannas.runtime import generator
 
 HELD_OUT = 0.2
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from entrannas.errors import InputError
+from entrannas.core.errors import InputError
 
 Kind = Literal["train", "test", "validation"]
 

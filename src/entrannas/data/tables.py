@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from entrannas.core.errors import InputError
 from entrannas.data.folders import count
 from entrannas.data.splits import kind_of, test_split, train_split
-from entrannas.errors import InputError
 
 _DEPTH = 3  # folders below the one that is given in which parquet files are looked for
 

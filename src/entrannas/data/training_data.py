@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from entrannas.core.errors import InputError
+from entrannas.core.optimisation import Batch
+from entrannas.core.processes import Part, here
 from entrannas.data.augmentation import Augmentation, measure_normalisation
 from entrannas.data.crops import KEPT
 from entrannas.data.folders import count
@@ -14,11 +17,6 @@ from entrannas.data.seen import Seen, keep_apart
 from entrannas.data.settings import DataSettings
 from entrannas.data.sources import Source, Split, balanced_order, open_source
 from entrannas.data.summary import DataSummary, Normalisation, PixelRules
-from entrannas.errors import InputError
-from entrannas.runtime import Part, here
-
-Batch = tuple[Tensor, Tensor]
-"""Normalised images, float32 [batch, channels, height, width] in channels-last layout, and labels, int64 [batch]."""
 
 
 @dataclass(frozen=True)

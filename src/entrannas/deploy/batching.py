@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from entrannas.data import Pixels
-from entrannas.training import TrainedNetwork
+from entrannas.data.pixels import Pixels
+from entrannas.learning.trained import TrainedNetwork
 
 
 class Batcher:

@@ -7,9 +7,11 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from entrannas.data import Images, balanced_order, count
-from entrannas.errors import InputError
-from entrannas.training import TrainedNetwork
+from entrannas.core.errors import InputError
+from entrannas.data.folders import count
+from entrannas.data.images import Images
+from entrannas.data.sources import balanced_order
+from entrannas.learning.trained import TrainedNetwork
 
 TOLERANCE = 1e-4
 """By how much a logit may differ: float32 sums in another order."""

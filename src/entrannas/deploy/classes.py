@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from entrannas.architecture import CellGenotype, Connection, Genotype, cell_channels
-from entrannas.training import Description
+from entrannas.core.genotype import CellGenotype, Connection, Genotype
+from entrannas.core.skeletons import cell_channels
+from entrannas.learning.description import Description
 
 WIDTH = 120
 """Characters of a line."""

@@ -12,18 +12,26 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from entrannas.data import DataSettings, DataSummary, Images, Seen, load_learned_images, load_test_images
+from entrannas.core.errors import InputError
+from entrannas.data.images import Images
+from entrannas.data.seen import Seen
+from entrannas.data.settings import DataSettings
+from entrannas.data.summary import DataSummary
+from entrannas.data.training_data import load_learned_images, load_test_images
 from entrannas.deploy.checking import Check, Computed, accuracy, compare, in_batches
 from entrannas.deploy.formats import Format, Takes
 from entrannas.deploy.hub import push, write_hub
 from entrannas.deploy.int8 import to_int8
-from entrannas.deploy.onnx_file import check_installed, computed_by_onnx, to_onnx
+from entrannas.deploy.onnx_file import computed_by_onnx
 from entrannas.deploy.program import about, computed_by, computed_by_program, saved, trace
 from entrannas.deploy.source import BESIDE, check_place, source_module, write_source
-from entrannas.errors import InputError
-from entrannas.files import write_whole
-from entrannas.runs import Events, Listener, Result, Run
-from entrannas.training import TrainConfig, TrainedNetwork, load
+from entrannas.files.onnx_model import check_installed, to_onnx
+from entrannas.files.whole import write_whole
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.trained import TrainedNetwork, load
+from entrannas.runs.events import Events, Listener
+from entrannas.runs.run import Run
+from entrannas.runs.task import Result
 
 _ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "python": ".py", "hub": "-hub"}
 _MEASURED = 256  # training images, on which the ranges of maps are measured

@@ -10,13 +10,17 @@ import yaml
 from huggingface_hub import HfApi
 from pydantic import ConfigDict
 
-from entrannas.architecture import save_pictures
-from entrannas.data import reason
+from entrannas.core.errors import InputError
+from entrannas.data.images import reason
 from entrannas.deploy.notes import notes_in
-from entrannas.errors import InputError
-from entrannas.files import names_in, unwritable, write_whole
-from entrannas.runs import RESULT, Record, Run, file_digest, shown
-from entrannas.training import CONFIG, MODEL, Description, TrainConfig, TrainedNetwork
+from entrannas.files.whole import names_in, unwritable, write_whole
+from entrannas.learning.description import Description
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.trained import CONFIG, MODEL, TrainedNetwork
+from entrannas.report.drawing import save_pictures
+from entrannas.runs.configuration import shown
+from entrannas.runs.records import Record, file_digest
+from entrannas.runs.run import RESULT, Run
 
 CARD = "README.md"
 

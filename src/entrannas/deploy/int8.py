@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from entrannas.deploy.formats import Takes
-from entrannas.deploy.program import as_taken, quiet
+from entrannas.deploy.program import as_taken
+from entrannas.files.onnx_model import quiet
 
 
 def to_int8(path: Path, batches: Iterable[Tensor], takes: Takes) -> bytes:

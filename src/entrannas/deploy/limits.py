@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from entrannas.data import Pixels, open_image, reason
-from entrannas.errors import InputError, brief
-from entrannas.training import TrainedNetwork
+from entrannas.core.errors import InputError, brief
+from entrannas.data.images import reason
+from entrannas.data.pixels import Pixels, open_image
+from entrannas.learning.trained import TrainedNetwork
 
 if TYPE_CHECKING:
     from starlette.requests import Request

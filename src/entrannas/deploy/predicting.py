@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrannas.data import decode_files
-from entrannas.runs import Events, Listener, Stepped
-from entrannas.training import Prediction, TrainedNetwork
+from entrannas.data.images import decode_files
+from entrannas.learning.trained import Prediction, TrainedNetwork
+from entrannas.runs.events import Events, Listener, Stepped
 
 
 @dataclass(frozen=True)

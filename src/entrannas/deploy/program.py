@@ -3,22 +3,21 @@
 import copy
 import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
-from entrannas.data import PixelRules
+from entrannas.data.summary import PixelRules
 from entrannas.deploy.checking import Computed
 from entrannas.deploy.formats import Takes
-from entrannas.training import Description, TrainedNetwork
+from entrannas.files.onnx_model import quiet, traced
+from entrannas.learning.description import Description
+from entrannas.learning.trained import TrainedNetwork
 
 ABOUT = "entrannas.json"
 """The file in a program's file that says what `about` does."""
@@ -44,15 +43,6 @@ def trace(trained: TrainedNetwork, takes: Takes = "float") -> ExportedProgram:
     if takes == "uint8":
         network = OfBytes(network).eval()
     return traced(network, as_taken(torch.zeros(2, *trained.description.shape, dtype=torch.uint8), takes))
-
-
-def traced(network: nn.Module, example: Tensor) -> ExportedProgram:
-    """Trace what takes `image`, by two of them, for any number."""
-    with torch.no_grad(), quiet():
-        program = torch.export.export(network, (example,), dynamic_shapes={"image": {0: Dim("batch")}})
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it has paths of this machine
-    return program
 
 
 def as_taken(images: Tensor, takes: Takes) -> Tensor:
@@ -124,16 +114,3 @@ def computed_by(module: Callable[[Tensor], Tensor], takes: Takes = "float") -> C
 def computed_by_program(path: Path, takes: Takes) -> Computed:
     """Load a `.pt2` file that we have written."""
     return computed_by(torch.export.load(path).module(), takes)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep from the screen what others tell of themselves."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from entrannas.data import plain_text
+from entrannas.core.errors import InputError
+from entrannas.data.folders import plain_text
 from entrannas.deploy.formats import ResultsFormat
 from entrannas.deploy.predicting import Classified
-from entrannas.errors import InputError
-from entrannas.files import writing
+from entrannas.files.whole import writing
 
 _AT_ONCE = 10_000  # rows of a group in a parquet file
 

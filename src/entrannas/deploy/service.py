@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from PIL import Image
 from typing_extensions import TypedDict
 
-from entrannas.architecture import render_cell
+from entrannas.core.errors import InputError
 from entrannas.deploy.batching import Batcher
 from entrannas.deploy.limits import FIELD, MOST_BYTES, MOST_IMAGES, MOST_PIXELS, Refused, prepared, received
-from entrannas.errors import InputError, needs
-from entrannas.training import TrainedNetwork
+from entrannas.files.extras import needs
+from entrannas.learning.trained import TrainedNetwork
+from entrannas.report.drawing import render_cell
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

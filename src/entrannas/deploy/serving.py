@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from entrannas.deploy.service import application
-from entrannas.runtime import serve
-from entrannas.training import TrainedNetwork
+from entrannas.learning.trained import TrainedNetwork
+from entrannas.report.server import serve
 
 
 def serve_network(

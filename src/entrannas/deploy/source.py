@@ -19,14 +19,15 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from entrannas.architecture import Genotype
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
 from entrannas.deploy import parts
 from entrannas.deploy.classes import WIDTH, needed, network_classes
 from entrannas.deploy.notes import notes_in
-from entrannas.errors import InputError
-from entrannas.files import write_whole
-from entrannas.runs import digest_of, file_digest
-from entrannas.training import Description, TrainedNetwork
+from entrannas.files.whole import write_whole
+from entrannas.learning.description import Description
+from entrannas.learning.trained import TrainedNetwork
+from entrannas.runs.records import digest_of, file_digest
 
 BESIDE = "weights.safetensors"
 """The file of weights that lies beside the Python file."""

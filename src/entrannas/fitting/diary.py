@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from entrannas.errors import InputError
-from entrannas.files import read_whole, write_whole
+from entrannas.core.errors import InputError
+from entrannas.files.whole import read_whole, write_whole
 from entrannas.fitting.planning import Facts, Plan
-from entrannas.runs import EpochEnded, Event, Record, Stepped, parse
+from entrannas.runs.events import EpochEnded, Event, Stepped
+from entrannas.runs.records import Record, parse
 
 DIARY = "fit.json"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from entrannas.analysis import Clock, clock
-from entrannas.architecture import Genotype, load_genotype
-from entrannas.deploy import export
-from entrannas.errors import InputError
-from entrannas.files import names_in, read_whole, write_whole
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
+from entrannas.core.launchers import launched
+from entrannas.deploy.exporting import export
+from entrannas.files.whole import names_in, read_whole, write_whole
 from entrannas.fitting.diary import DIARY, Diary, Kept
 from entrannas.fitting.limits import limits_of_search, rungs_within
 from entrannas.fitting.looking import look
@@ -30,22 +30,23 @@ from entrannas.fitting.planning import (
 )
 from entrannas.fitting.telling import told_limits, told_plan, told_training
 from entrannas.fitting.times import checked, told
-from entrannas.runs import (
-    LATENCIES,
-    LOCK,
-    RESULT,
-    Claim,
-    Configuration,
-    Events,
-    Listener,
-    Result,
-    Run,
-    in_a_comment,
-    settings_file,
-)
-from entrannas.runtime import Device, Precision, launched, start
-from entrannas.searching import LATENCY, SearchConfig, SearchEpoch, check_table, limits_of, search
-from entrannas.training import Description, TrainConfig, TrainResult, train
+from entrannas.latencies.estimator import Clock, clock
+from entrannas.learning.description import Description
+from entrannas.learning.limits import LATENCY, check_table, limits_of
+from entrannas.learning.records import SearchEpoch
+from entrannas.learning.search_config import SearchConfig
+from entrannas.learning.search_loop import search
+from entrannas.learning.testing import TrainResult
+from entrannas.learning.train_config import TrainConfig
+from entrannas.learning.train_loop import train
+from entrannas.runs.claim import LOCK, Claim
+from entrannas.runs.configuration import Configuration
+from entrannas.runs.device import Device, Precision, start
+from entrannas.runs.events import Events, Listener
+from entrannas.runs.genotypes import load_genotype
+from entrannas.runs.run import LATENCIES, RESULT, Run
+from entrannas.runs.task import Result
+from entrannas.runs.written import in_a_comment, settings_file
 
 _DATA: str = Configuration.model_fields["data"].default
 _MOST = 2**24  # bytes of a table

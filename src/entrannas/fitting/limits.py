@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from entrannas.analysis import Clock, largest, within
-from entrannas.architecture import Genotype
-from entrannas.errors import InputError
+from entrannas.core.counting import target_cost
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
 from entrannas.fitting.planning import Facts, Rung, SearchStage, TrainStage, ladder, sides, size_of
-from entrannas.networks import target_cost
-from entrannas.searching import LATENCY
+from entrannas.fitting.sizing import largest, within
+from entrannas.latencies.estimator import Clock
+from entrannas.learning.limits import LATENCY
 
 
 def rungs_within(

@@ -5,22 +5,27 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING
 
 import torch
 
-from entrannas.analysis import Steps, timed
-from entrannas.architecture import Genotype
-from entrannas.data import Batch, Shape, Source, open_source, survey
+from entrannas.core.device import Compute
+from entrannas.core.engine_cells import evenly
+from entrannas.core.genotype import Genotype
+from entrannas.core.optimisation import Batch
+from entrannas.core.searcher import Searcher
+from entrannas.core.seeds import seed_of
+from entrannas.core.size import Size
+from entrannas.core.trainer import Trainer
+from entrannas.data.images import survey
+from entrannas.data.sources import Source, open_source
+from entrannas.data.summary import Shape
 from entrannas.fitting.planning import Facts, Rung, ladder, multiply_adds
-from entrannas.networks import Size
-from entrannas.runs import Configuration
-from entrannas.runtime import LEARN_WITH_LESS, Replay, enough_memory, room_on_cpu, seed_of, start
-from entrannas.searching import SearchConfig, Searcher, evenly, method_of, space_of
-from entrannas.training import TrainConfig, Trainer
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from entrannas.fitting.timing import Steps, timed
+from entrannas.learning.search_config import SearchConfig, method_of, space_of
+from entrannas.learning.train_config import TrainConfig
+from entrannas.runs.configuration import Configuration
+from entrannas.runs.device import start
+from entrannas.runs.memory import LEARN_WITH_LESS, enough_memory, room_on_cpu
 
 _READ = 32  # images
 _BATCH = 32  # of the steps that are measured
@@ -41,15 +46,15 @@ def look(config: Configuration, cell: Genotype, seconds: float) -> Facts:
     Raises:
         InputError: the source or the device cannot be used, or memory does not suffice.
     """
-    fabric, settings = start(config.device, config.precision), config.data_settings()
+    compute, settings = start(config.device, config.precision), config.data_settings()
     source = open_source(settings.data, settings.test_split, settings.label_column)
     shape, classes = survey(source.train, None).shape, len(source.classes)
     images, tested = len(source.train), len(source.test)
-    facts = Facts(images, tested, classes, shape, _reading(source), 0.0, 0.0, 1.0, _room(fabric.device))
+    facts = Facts(images, tested, classes, shape, _reading(source), 0.0, 0.0, 1.0, _room(compute.device))
     narrow = ladder(shape)[0]
     wide = replace(narrow, channels=_WIDER * narrow.channels)
     with enough_memory(_BATCH, LEARN_WITH_LESS):
-        steps = _Steps.drawn(fabric, narrow, shape, classes)
+        steps = _Steps.drawn(compute, narrow, shape, classes)
         for measure in (steps.training, steps.search):  # what is new takes longer
             measure(narrow, cell, 0.0)
         rounds = [
@@ -89,37 +94,37 @@ class _Steps:
     """Steps on a batch that is drawn.
 
     Attributes:
-        fabric: where they are taken.
+        compute: where they are taken.
         batch: images and labels.
         shape: of the images.
         classes: how many there are.
     """
 
-    fabric: "Fabric"
+    compute: Compute
     batch: Batch
     shape: Shape
     classes: int
 
     @classmethod
-    def drawn(cls, fabric: "Fabric", rung: Rung, shape: Shape, classes: int) -> "_Steps":
+    def drawn(cls, compute: Compute, rung: Rung, shape: Shape, classes: int) -> "_Steps":
         """Draw a batch of the size that a rung gives images."""
         height, width = shape[1:] if rung.image_size is None else (rung.image_size, rung.image_size)
         torch.manual_seed(seed_of("look", 0))
-        images = torch.randn(_BATCH, shape[0], height, width).to(fabric.device, memory_format=torch.channels_last)
-        labels = torch.arange(_BATCH, device=fabric.device) % classes
-        return cls(fabric, (images, labels), (shape[0], height, width), classes)
+        images = torch.randn(_BATCH, shape[0], height, width).to(compute.device, memory_format=torch.channels_last)
+        labels = torch.arange(_BATCH, device=compute.device) % classes
+        return cls(compute, (images, labels), (shape[0], height, width), classes)
 
     def training(self, rung: Rung, cell: Genotype, seconds: float) -> float:
         """Return the seconds of a training step of a rung's network."""
         config = TrainConfig(cells=rung.cells, channels=rung.channels, auxiliary=0.0, drop_path=0.0)
-        trainer = Trainer.build(self.fabric, cell, config, self.classes, self.shape, Replay())
+        trainer = Trainer.build(self.compute, cell, config.size(self.classes, self.shape[0]), config.recipe())
         return self._step(lambda stepped: trainer.learn(repeat(self.batch), repeat(_RATE), stepped), seconds)
 
     def search(self, rung: Rung, cell: Genotype, seconds: float) -> float:
         """Return the seconds of a search step of a super-net as large: a step of the weights, and one of alpha."""
         config = SearchConfig(cells=rung.cells, channels=rung.channels)
         size = Size(rung.cells, rung.channels, self.classes, self.shape[0], rung.stem)
-        searcher = Searcher.build(self.fabric, method_of(config), space_of(config), size, config.seed, config.engines)
+        searcher = Searcher.build(self.compute, method_of(config), space_of(config), size, config.seed, config.engines)
         places = evenly(searcher.supernet.kinds, config.engines, config.move_every)
 
         def take(stepped: Callable[[], None]) -> None:
@@ -131,4 +136,4 @@ class _Steps:
         return self._step(take, seconds)
 
     def _step(self, take: Steps, seconds: float) -> float:
-        return timed(take, self.fabric.device, _STEPS if seconds else 1, seconds).step
+        return timed(take, self.compute.device, _STEPS if seconds else 1, seconds).step

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from entrannas.fitting.diary import Diary
 from entrannas.fitting.planning import BETWEEN, RESERVE, TRAINED_LONG, Facts, TrainStage, epochs_within, longest
-from entrannas.runs import EpochEnded, Event, RunBegan, Stepped
+from entrannas.runs.events import EpochEnded, Event, RunBegan, Stepped
 
 _WATCHED = 0.03  # of the time, for which the pace of a training is watched before anything is judged by it
 _LATE, _EARLY = 0.01, 0.04  # of the time, by which it would end too late, or too early, before its epochs are changed

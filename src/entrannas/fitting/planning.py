@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from entrannas.architecture import Genotype, Stem
-from entrannas.errors import InputError
+from entrannas.core.counting import target_cost
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
+from entrannas.core.size import Size
+from entrannas.core.skeletons import Stem
 from entrannas.fitting.times import told
-from entrannas.networks import Size, target_cost
 
 PUBLISHED = "darts-v2"
 """The cell that is trained where there is no time for a search, and whose network stands for others when one is to be

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from entrannas.fitting.planning import PUBLISHED, Facts, Plan, SearchStage, TrainStage
 from entrannas.fitting.times import told
-from entrannas.searching import LATENCY
+from entrannas.learning.limits import LATENCY
 
 
 def told_plan(seconds: float, facts: Facts, plan: Plan) -> Iterator[str]:

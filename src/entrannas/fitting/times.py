@@ -3,7 +3,7 @@
 import math
 import re
 
-from entrannas.errors import InputError, brief
+from entrannas.core.errors import InputError, brief
 
 _UNITS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _MOST = 30 * _UNITS["d"]

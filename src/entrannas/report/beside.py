@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
 
-from entrannas.errors import InputError
-from entrannas.files import read_whole
-from entrannas.runs import Record, parse
+from entrannas.core.errors import InputError
+from entrannas.files.whole import read_whole
+from entrannas.runs.records import Record, parse
 
 EVALUATION = "evaluation.json"
 CONSISTENCY = "consistency.json"

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from entrannas.architecture import Genotype, Placed
+from entrannas.core.genotype import Genotype, Placed
 from entrannas.report.facts import plain
 from entrannas.report.film import drawn, named, thinned
 from entrannas.report.reading import Reading, understood
-from entrannas.runs import GENOTYPE
+from entrannas.runs.run import GENOTYPE
 
 MOST = 12
 """Runs that are compared at once."""

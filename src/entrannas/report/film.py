@@ -8,8 +8,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from entrannas.architecture import CellGenotype, Genotype, Placed, not_in, render_cell
-from entrannas.runs import ALPHAS, GENOTYPE, Run
+from entrannas.core.genotype import CellGenotype, Genotype, Placed
+from entrannas.report.animation import not_in
+from entrannas.report.drawing import render_cell
+from entrannas.runs.run import ALPHAS, GENOTYPE, Run
 
 _FRAMES = 200
 _COLUMNS = 100  # epochs that a heat map shows

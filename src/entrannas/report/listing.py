@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entrannas.errors import InputError
-from entrannas.files import read_whole
+from entrannas.core.errors import InputError
+from entrannas.files.whole import read_whole
 from entrannas.report.beside import BENCH, check_own
 from entrannas.report.facts import plain
 from entrannas.report.film import thinned
 from entrannas.report.reading import Reading, understood
-from entrannas.runs import Run, digest_of, in_use
+from entrannas.runs.claim import in_use
+from entrannas.runs.records import digest_of
+from entrannas.runs.run import Run
 
 _DEPTH = 3  # folders between the directory and a run: those of a benchmark lie in its own
 _POINTS = 40  # of the little picture of a run

@@ -8,11 +8,15 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict
 
-from entrannas.architecture import Stem
-from entrannas.errors import InputError
-from entrannas.files import read_whole
-from entrannas.networks import Size, target_cost
-from entrannas.runs import CONFIG, RESULT, TRIALS, About, Cells, Channels, Epoch, Epochs, Record, Run, in_use
+from entrannas.core.counting import target_cost
+from entrannas.core.errors import InputError
+from entrannas.core.size import Size
+from entrannas.core.skeletons import Stem
+from entrannas.files.whole import read_whole
+from entrannas.runs.bounds import Cells, Channels, Epochs
+from entrannas.runs.claim import in_use
+from entrannas.runs.records import About, Epoch, Record
+from entrannas.runs.run import CONFIG, RESULT, TRIALS, Run
 
 State = Literal["running", "ended", "stopped"]
 

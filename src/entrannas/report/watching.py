@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from entrannas.errors import InputError, needs
+from entrannas.core.errors import InputError
+from entrannas.files.extras import needs
 from entrannas.report.beside import BENCH
 from entrannas.report.comparing import MOST, comparison_of
 from entrannas.report.facts import facts_of
 from entrannas.report.listing import Runs, read_bench, tag_of
 from entrannas.report.page import View, page_of
 from entrannas.report.reading import Reading
-from entrannas.runs import ALPHAS, CONFIG, GENOTYPE, METRICS, RESULT, Run, digest_of
-from entrannas.runtime import serve
+from entrannas.report.server import serve
+from entrannas.runs.records import digest_of
+from entrannas.runs.run import ALPHAS, CONFIG, GENOTYPE, METRICS, RESULT, Run
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -5,13 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from entrannas.errors import InputError
-from entrannas.files import write_whole
+from entrannas.core.errors import InputError
+from entrannas.files.whole import write_whole
 from entrannas.report.comparing import comparison_of
 from entrannas.report.facts import facts_of
 from entrannas.report.page import page_of
 from entrannas.report.reading import Reading, State
-from entrannas.runs import EpochEnded, Event, Run, RunBegan, RunEnded, TrialEnded
+from entrannas.runs.events import EpochEnded, Event, RunBegan, RunEnded, TrialEnded
+from entrannas.runs.run import Run
 
 REPORT = "report.html"
 

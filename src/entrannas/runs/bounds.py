@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from entrannas.errors import brief
+from entrannas.core.errors import brief
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import Self
 
-from entrannas.errors import InputError
-from entrannas.files import opened, unwritable
+from entrannas.core.errors import InputError
+from entrannas.files.whole import opened, unwritable
 
 LOCK = ".lock"
 

@@ -12,11 +12,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from entrannas.architecture import Stem
-from entrannas.data import CropKind, DataSettings
-from entrannas.errors import InputError, brief, explain, unknown
+from entrannas.core.errors import InputError, brief, unknown
+from entrannas.core.skeletons import Stem
+from entrannas.data.settings import CropKind, DataSettings
+from entrannas.files.validation import explain
 from entrannas.runs.bounds import Between, Fraction
-from entrannas.runtime import Device, Precision
+from entrannas.runs.device import Device, Kernels, Precision
 
 CROPS: dict[Stem, CropKind] = {"cifar": "padded", "imagenet": "resized"}
 """What a training sees of images, by the stem."""
@@ -137,6 +138,8 @@ class Configuration(BaseModel):
     """Where to compute; auto is CUDA where there is one."""
     precision: Precision = setting(RUN, "32-true")
     """32-bit floats, or bf16-mixed, which takes less memory and is faster on a GPU."""
+    kernels: Kernels = setting(RUN, "torch")
+    """torch, or on a GPU triton, for this project's kernels in the place of some of PyTorch's operations."""
     sync_batch_norm: bool | None = setting(RUN, None)
     """Of several processes: normalise over the images of all; by default where one has fewer than 32 of a step."""
 

@@ -8,9 +8,13 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from entrannas.data import DataSummary
-from entrannas.errors import InputError, explain
-from entrannas.files import opened, to_json
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype, read_genotype
+from entrannas.data.summary import DataSummary
+from entrannas.files.validation import explain
+from entrannas.files.whole import opened, read_whole, to_json
+
+_MOST = 2**20  # bytes of a genotype; the published ones have some hundred
 
 
 class Record(BaseModel):
@@ -59,7 +63,6 @@ class About(Record):
         changes: the settings that were changed on the way.
         launch: the name by which torchrun has started its processes, if it has: those that it starts again go on with
             the run.
-        kernels: of each process which kernels it has taken, by what they were taken for, see `kernels.choice`.
         digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file. Names are those
             of files in the directory itself.
         digest: of all this.
@@ -72,7 +75,6 @@ class About(Record):
     data: DataSummary
     changes: tuple[Change, ...] = ()
     launch: str | None = None
-    kernels: tuple[dict[str, str], ...] = ()
     digests: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], tuple[str | None, ...]] = {}
     digest: str = ""
 
@@ -136,3 +138,20 @@ def parse(path: Path, content: bytes, kind: TypeAdapter[Parsed]) -> Parsed:
 def damaged(path: Path, why: str = "it is not what the run wrote") -> InputError:
     """Say that a file of a run cannot be used, and what to do."""
     return InputError(f"{path} is damaged: {why}; put a copy back, or start anew with another --out")
+
+
+def genotype_in(path: Path) -> Genotype:
+    """Read a file that holds a genotype, in any of the notations.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it cannot be read, or is not a valid genotype.
+    """
+    try:
+        text = read_whole(path, _MOST).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the genotype {path}: it is no UTF-8 text") from None
+    try:
+        return read_genotype(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -27,18 +27,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from entrannas.architecture import Genotype, load_genotype
-from entrannas.data import DataSummary
-from entrannas.errors import InputError
-from entrannas.files import names_in, read_whole, to_json, write_whole
+from entrannas.core.errors import InputError
+from entrannas.core.genotype import Genotype
+from entrannas.data.summary import DataSummary
+from entrannas.files.whole import names_in, read_whole, to_json, write_whole
 from entrannas.runs.claim import LOCK, Claim
 from entrannas.runs.configuration import Configuration
-from entrannas.runs.records import About, Change, Epoch, Record, damaged, digest_of, file_digest, parse
+from entrannas.runs.records import About, Change, Epoch, Record, damaged, digest_of, file_digest, genotype_in, parse
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from entrannas.data import Seen
+    from entrannas.data.seen import Seen
 
 ABOUT = "run.json"
 CONFIG = "config.json"
@@ -221,7 +221,7 @@ class Run:
         kept = tuple(one for one in before.changes if one.epoch < epoch or getattr(there, one.setting) == one.after)
         if not self.writes:
             return changes
-        its_own = {"changes": kept + changes, "kernels": before.kernels, "digests": before.digests}
+        its_own = {"changes": kept + changes, "digests": before.digests}
         about = about.model_copy(update=its_own)
         write_whole(self.path / ABOUT, about.sealed())
         if there != config:
@@ -230,12 +230,6 @@ class Run:
         if len(lines) > epoch:
             self.write(METRICS, b"".join(lines[:epoch]))
         return changes
-
-    def keep_kernels(self, kernels: tuple[dict[str, str], ...]) -> None:
-        """Note which kernels the processes have taken, in `run.json`."""
-        about = self.about()
-        if self.writes and about.kernels != kernels:
-            write_whole(self.path / ABOUT, about.model_copy(update={"kernels": kernels}).sealed())
 
     def about(self) -> About:
         """Return what `run.json` holds.
@@ -273,7 +267,7 @@ class Run:
 
     def seen(self) -> "Seen":
         """Return which images the run has learned from, and which it has held out."""
-        from entrannas.data import Seen
+        from entrannas.data.seen import Seen
 
         return Seen.from_tensors(self.load_tensors(IMAGES)[1])
 
@@ -283,7 +277,7 @@ class Run:
         Raises:
             InputError: it is not there, or damaged.
         """
-        return load_genotype(self._needed(GENOTYPE))
+        return genotype_in(self._needed(GENOTYPE))
 
     def metrics(self, kind: type[Line]) -> list[Line]:
         """Return the lines of `metrics.jsonl`.

@@ -25,30 +25,23 @@ from typing import Any, Self, TypeVar
 
 import torch
 
-from entrannas.architecture import Genotype
-from entrannas.data import Seen, load_training_data
-from entrannas.errors import InputError, SharedError
-from entrannas.kernels import c, choice
-from entrannas.runs.checkpoints import Learner, not_finite, take_up, tensors_file
+from entrannas.core.errors import InputError, SharedError
+from entrannas.core.genotype import Genotype
+from entrannas.core.kernels import c
+from entrannas.core.optimisation import diverged
+from entrannas.core.processes import as_one, check_divisible, check_same, each_in_turn, here, wait_for_all
+from entrannas.core.replay import Replay
+from entrannas.core.state import Learner
+from entrannas.data.seen import Seen
+from entrannas.data.training_data import load_training_data
+from entrannas.runs.checkpoints import not_finite, take_up, tensors_file
 from entrannas.runs.claim import Claim
 from entrannas.runs.configuration import Configuration
+from entrannas.runs.device import start
 from entrannas.runs.events import EpochEnded, Event, Events, Listener, RunBegan, RunEnded, Stepped
+from entrannas.runs.memory import LEARN_WITH_LESS, enough_memory
 from entrannas.runs.records import About, Change
 from entrannas.runs.run import CHECKPOINT, IMAGES, RESULT, Run
-from entrannas.runtime import (
-    LEARN_WITH_LESS,
-    Replay,
-    as_one,
-    check_divisible,
-    check_same,
-    diverged,
-    each_in_turn,
-    enough_memory,
-    gathered,
-    here,
-    start,
-    wait_for_all,
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,6 @@ def seen_by(behind: Sequence[str | Path]) -> Seen | None:
 
 Found = TypeVar("Found", bound=Result)
 
-_OTHERS = "ENTRANNAS_KERNELS=torch: PyTorch's kernels from here on, not those before, which differ by rounding"
 _FEW = 32  # images of a step, fewer than which make poor statistics
 
 
@@ -90,7 +82,7 @@ class Task:
 
     Attributes:
         run: its directory; of several processes, the first writes there.
-        fabric: its device and precision.
+        compute: its device and precision.
         across: whether batch norm is over the images of all processes.
         data: what is learned from.
         seen: what is kept of its images.
@@ -128,7 +120,7 @@ class Task:
         self.resumed = resume
         self._under_way = False
         self._result: dict[str, Any] | None = None
-        self.fabric = start(config.device, config.precision)
+        self.compute = start(config.device, config.precision, config.kernels)
         self._part, batch_size = here(), config.model_dump()["batch_size"]
         settings = config.model_dump(mode="json", exclude={"data"}), command, resume
         check_same(settings, "settings", "start all alike")
@@ -138,7 +130,7 @@ class Task:
         self.events = Events([self._keep, *listeners] if self._part.leads else [])
         try:
             seen = self.run.seen() if resume else seen_by(behind)
-            self.data = each_in_turn(lambda: load_training_data(config.data_settings(), self.fabric.device, seen))
+            self.data = each_in_turn(lambda: load_training_data(config.data_settings(), self.compute.device, seen))
             self.seen = self.data.seen().behind(None if resume else seen)
             self._check_images(seen if resume else None)
             self._memory = enough_memory(batch_size // self._part.count, LEARN_WITH_LESS)
@@ -216,25 +208,21 @@ class Task:
             images = {IMAGES: tensors_file(self.seen.tensors())}
             self.run.begin(self._about(), self.config, images | dict(files or {}))
         wait_for_all()  # what has begun is read by all
-        kernels = self.run.about().kernels[self._part.index :][:1]  # none of a process that is new
-        choice.begin(*kernels or ({},))
         self._under_way = True
         self.events.say(RunBegan(self.run, self.config, self.first_epoch))
         self.events.tell(f"{self.name} in {self.run.path}")
         for change in changes:
             after, before = (value if value is None else f"{value:g}" for value in (change.after, change.before))
             self.events.tell(f"{change.setting} {after} from epoch {change.epoch + 1} on, not {before}")
-        if c.missing(self.fabric.device):
+        if c.missing(self.compute.device):
             self.events.tell(c.MISSING)
-        if choice.pytorch_alone() and any(set(ways.values()) - {choice.PYTORCH} for ways in kernels):
-            self.events.tell(_OTHERS)
         for note in (*self.data.notes, None if self.resumed else self.config.preset_note()):
             if note:
                 self.events.tell(note)
 
     def _about(self) -> About:
         """Return what the run is, on this machine."""
-        device = self.fabric.device
+        device = self.compute.device
         libraries = {name: version(name) for name in ("entrannas", "torch", "lightning-fabric")}
         return About(
             command=self.command,
@@ -261,16 +249,11 @@ class Task:
         Raises:
             InputError: what learns has diverged; the last checkpoint stays.
         """
-        self.keep_kernels()
         state = self.learner.state()
         if not_finite(state):
             raise diverged("what was learned is")
         self.events.say(EpochEnded(metrics))
         self.run.save_checkpoint(epoch + 1, state)
-
-    def keep_kernels(self) -> None:
-        """Note which kernels each process has taken: what has been computed by them is to go on by them."""
-        self.run.keep_kernels(tuple(gathered(choice.taken())))
 
     def check_same(self, genotype: Genotype) -> None:
         """Compare the architectures of all processes.

@@ -1,0 +1,1 @@
+"""Loggers: a run told to TensorBoard, Weights & Biases, MLflow and Trackio, while it goes on."""
