@@ -77,7 +77,7 @@ def _differing(before: Path, now: Path) -> list[str]:
     found = []
     for name in ("genotype.json", "metrics.jsonl", "result.json"):
         texts = [_read(run / name) for run in (before, now)]
-        if texts[0] is None or texts[0] != texts[1]:
+        if texts[0] != texts[1] or (texts[0] is None and name != "metrics.jsonl"):
             found.append(name)
     for path in sorted(before.glob("*.safetensors")):
         own, other = load_file(path), load_file(now / path.name)
