@@ -4,7 +4,8 @@
 #   make test   environment, style, types, the tests
 #
 # and more: make test-all, with the tests that take a minute or more; make fuzz, ten thousand odd inputs; make kills, runs
-# killed at every write, and begun twice at once; make docs, the documentation as a site, in site/
+# killed at every write, and begun twice at once; make docs, the documentation as a site, in site/; make
+# dist, a wheel and an sdist, in dist/
 
 PYTHON ?= python3.11
 DEMO ?= runs/demo
@@ -12,7 +13,7 @@ CASES ?= 10000
 SEED ?= $(shell date +%s)
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 8 --dist worksteal --durations 5
 
-.PHONY: demo test test-all fuzz kills check docs clean
+.PHONY: demo test test-all fuzz kills check dist docs clean
 
 demo: .venv/installed
 	@rm -rf $(DEMO)
@@ -40,6 +41,10 @@ check: .venv/installed-dev
 	.venv/bin/mypy --strict src benchmarks
 	.venv/bin/lint-imports
 
+dist: .venv/bin/python
+	.venv/bin/pip install --quiet --disable-pip-version-check build
+	.venv/bin/python -m build
+
 docs: .venv/installed-docs
 	.venv/bin/mkdocs build --strict
 
@@ -59,4 +64,4 @@ docs: .venv/installed-docs
 	@touch .venv/installed $@
 
 clean:
-	rm -rf .venv runs site
+	rm -rf .venv runs site dist build
