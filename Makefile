@@ -4,8 +4,8 @@
 #   make test   environment, style, types, the tests
 #
 # and more: make test-all, with the tests that take a minute or more; make fuzz, ten thousand odd inputs; make kills, runs
-# killed at every write, and begun twice at once; make docs, the documentation as a site, in site/; make
-# dist, a wheel and an sdist, in dist/
+# killed at every write, and begun twice at once; make docs, the documentation as a site, in site/; make dist, a wheel and
+# an sdist, in dist/
 
 PYTHON ?= python3.11
 DEMO ?= runs/demo
