@@ -1,4 +1,4 @@
-"""What goes wrong where torch.compile compiles a network, told in a line."""
+"""Errors of `torch.compile`, as an `InputError` of one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from entrannas.core.errors import InputError
 
 @contextmanager
 def able_to_compile() -> Iterator[None]:
-    """Enclose passes of a network that is compiled at the first of them.
+    """Enclose passes of a network that is compiled at its first pass.
 
     Raises:
         InputError: it cannot be, as where there is no compiler of C++, or no Triton.

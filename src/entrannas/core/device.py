@@ -22,7 +22,7 @@ class Compute:
     precision: Precision = "32-true"
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Enclose a forward pass and its loss: they are computed in the precision."""
+        """Return a context in which a forward pass and its loss are computed in the precision."""
         if self.precision == "32-true":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

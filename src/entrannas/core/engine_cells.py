@@ -1,4 +1,4 @@
-"""The place of the Engine-cells: a role that stays with the same cells, or moves from one to another of its kind.
+"""Which cells of the stack are the Engine-cells of a step: always the same, or others from step to step.
 
 The paper finds a single Engine-cell to be enough. Where it stands decides what alpha sees: at the end of the stack
 small maps of many channels, at its start large ones of few. A role that moves shows alpha every depth, for the price of
@@ -15,7 +15,7 @@ Place = tuple[int, ...]
 
 
 def moving(kinds: Sequence[str], engines: Sequence[int], steps: int, random: torch.Generator) -> Iterator[Place]:
-    """Yield for each step which cells are its Engine-cells: one of each kind, drawn uniformly.
+    """Yield the Engine-cells of each step: one cell of each kind, drawn uniformly.
 
     Args:
         kinds: of the cells of the stack.
@@ -34,7 +34,7 @@ def moving(kinds: Sequence[str], engines: Sequence[int], steps: int, random: tor
 
 
 def evenly(kinds: Sequence[str], engines: Sequence[int], steps: int) -> Iterator[Place]:
-    """Yield places that `moving` may yield, of which any few that follow one another are spread evenly over the stack.
+    """Yield positions of Engine-cells as `moving` does, but spread evenly over the stack in any few successive steps.
 
     By them it is measured what steps cost, which is not the same everywhere. They go by two sequences of Weyl's, whose
     strides are irrational, so that each part of the stack has its share of any stretch of them, and so that the kinds
@@ -48,7 +48,7 @@ def evenly(kinds: Sequence[str], engines: Sequence[int], steps: int) -> Iterator
 
 
 def in_turn(kinds: Sequence[str], engines: Sequence[int], steps: int) -> list[Place]:
-    """Return as few of the places that `moving` yields as there can be, so that each of `engines` is in one."""
+    """Return the fewest choices of Engine-cells that `moving` may yield such that each candidate is in one of them."""
     if not steps:
         return [tuple(engines)]
     candidates = _candidates(kinds, engines)

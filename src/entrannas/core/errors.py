@@ -18,16 +18,16 @@ class InputError(ValueError):
 
 
 class SharedError(InputError):
-    """What all processes of a run raise alike: the first tells it for the others."""
+    """An `InputError` that all processes of a run raise alike, and that the first process prints."""
 
 
 def brief(value: Any) -> str:
-    """Write a value as Python does, cut short where it is long."""
+    """Return the `repr` of a value, cut short where it is long."""
     return _brief.repr(value)
 
 
 def unknown(what: str, name: object, names: Iterable[str]) -> str:
-    """Say that there is no such name, and the nearest one that there is, or else all."""
+    """Return a message that a name is unknown, with the nearest known name, or else all of them."""
     names = list(names)
     nearest = get_close_matches(str(name), names, n=1)
     others = f": did you mean {nearest[0]}?" if nearest else f", but {', '.join(names)}"

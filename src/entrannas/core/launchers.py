@@ -1,4 +1,4 @@
-"""What a launcher has told this process in its environment: which of how many it is, on this machine and in all.
+"""The rank of this process among those of its launcher, as the environment gives it.
 
 It is read before anything that takes time is imported.
 """
@@ -7,7 +7,7 @@ import os
 
 
 def launched() -> tuple[int, int, int, int]:
-    """Return this process's number, how many there are, its number on this machine, and how many are there.
+    """Return rank, world size, local rank and local world size of this process.
 
     torchrun tells it, else srun; a process that neither has started is the first of one. A job of SLURM has more tasks
     than one too where it is not in a step of srun's: what counts is the step.

@@ -74,7 +74,7 @@ class Method:
 
     @property
     def may_drop(self) -> bool:
-        """Whether what is derived may leave an edge out, where a space keeps all of them."""
+        """Whether a derived cell may leave an edge out, where a space keeps all edges."""
         return self.derivation is strongest_or_none
 
     @property
@@ -97,7 +97,7 @@ def every_cell(kinds: Sequence[str]) -> tuple[int, ...]:
 
 
 def no_cell(kinds: Sequence[str]) -> tuple[int, ...]:
-    """Choose none: alpha never learns and stays as it was drawn."""
+    """Choose no cell: alpha never learns and stays as it was drawn."""
     return ()
 
 
@@ -188,7 +188,7 @@ IN_SPACE: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def method_in(space: str, name: str) -> Method:
-    """Return a method as it is used in a space.
+    """Return the row of a method, with the changes that a space makes to it.
 
     Raises:
         KeyError: there is no such method.

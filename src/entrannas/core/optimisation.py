@@ -1,4 +1,4 @@
-"""What a search and a training share in learning: schedules, and the tally of an epoch."""
+"""What the steps of a search and of a training share: gradients, clipped updates, and the sums of an epoch."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def gradients_by(variables: Sequence[Tensor], loss: Tensor) -> list[Tensor | None]:
-    """Return the gradients by leaves, in their layout; None for those that the loss does not depend on."""
+    """Return the gradients of a loss, in the layout of the leaves; None where the loss does not depend on a leaf."""
     for variable in variables:
         variable.grad = None
     if loss.requires_grad:
@@ -32,7 +32,7 @@ def gradients_by(variables: Sequence[Tensor], loss: Tensor) -> list[Tensor | Non
 
 
 def descend(optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None]) -> None:
-    """Take a step along the gradients of the optimizer's one group of parameters, clipped to a norm of 5, as DARTS'.
+    """Take an optimizer step along the given gradients, clipped to a norm of 5, as in DARTS.
 
     They are those of this process's part of the batch; the step goes along their mean over all processes.
     """
@@ -45,7 +45,7 @@ def descend(optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None]
 
 @torch.no_grad()
 def accuracy(compute: Compute, network: nn.Module, batches: Iterable[Batch]) -> float:
-    """Return the share of the images that a network classifies rightly, from 0 to 1; it is left in evaluation mode.
+    """Return a network's accuracy, from 0 to 1, and leave the network in evaluation mode.
 
     The batches are those of this process; the share is that of the images of all.
     """
@@ -60,13 +60,13 @@ def accuracy(compute: Compute, network: nn.Module, batches: Iterable[Batch]) -> 
 
 
 def diverged(what: str) -> SharedError:
-    """Say that learning has led nowhere, and what to do."""
+    """Return the error for numbers that are not finite any more."""
     advice = "choose a lower learning rate; with it, --resume goes on after the last whole epoch"
     return SharedError(f"{what} not finite any more: {advice}")
 
 
 class Tally:
-    """Sums loss and correct predictions on the device, so that no step waits for it; over all processes at the end."""
+    """Sums of loss and correct predictions, on the device, so that no step waits for the CPU."""
 
     def __init__(self) -> None:
         self.count = 0

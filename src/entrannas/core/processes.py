@@ -33,15 +33,15 @@ class Part:
 
     @property
     def leads(self) -> bool:
-        """Whether it is the first."""
+        """Whether this is the first process."""
         return self.index == 0
 
     def of(self, x: Tensor) -> Tensor:
-        """Return its slice of the first dimension, whose length must be a multiple of the count."""
+        """Return this process's slice of a tensor's first dimension, a multiple of the number of processes."""
         return x if self.count == 1 else x.chunk(self.count)[self.index]
 
     def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
-        """Return its share of some things, in order; shares differ in length by one at most."""
+        """Return this process's share of a sequence, in order; shares differ in length by one at most."""
         return things[len(things) * self.index // self.count : len(things) * (self.index + 1) // self.count]
 
 
@@ -53,7 +53,7 @@ def here() -> Part:
 
 
 def check_divisible(batch_size: int) -> None:
-    """Refuse a batch of which processes would get unequal parts: means over them would weigh images differently.
+    """Refuse a batch size that cannot be divided equally among the processes.
 
     Raises:
         SharedError: it is no multiple of their number.
@@ -90,7 +90,7 @@ def sum_of(x: Tensor) -> Tensor:
 
 
 def gathered(value: Returned) -> list[Returned]:
-    """Return what each process has, in their order."""
+    """Return the values of all processes, in the order of the processes."""
     count = here().count
     if count == 1:
         return [value]
@@ -100,12 +100,12 @@ def gathered(value: Returned) -> list[Returned]:
 
 
 def wait_for_all() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have called this function."""
     gathered(None)
 
 
 def as_one(function: Callable[[], Returned]) -> Returned:
-    """Let the first process call a function, and return what it returns in all.
+    """Call a function in the first process alone, and return its result in all processes.
 
     Raises:
         SharedError: what the first process raised as an `InputError`, in all.
@@ -127,7 +127,7 @@ def as_one(function: Callable[[], Returned]) -> Returned:
 
 
 def each_in_turn(function: Callable[[], Returned]) -> Returned:
-    """Call a function in all processes, in the first before the others: these find the caches that it has filled.
+    """Call a function in all processes, first in the first process, whose caches the others then find filled.
 
     Raises:
         SharedError: what the first process that raised an `InputError` raised, in all.
@@ -149,7 +149,7 @@ def each_in_turn(function: Callable[[], Returned]) -> Returned:
 
 
 def check_same(value: object, what: str, advice: str) -> None:
-    """Compare what must be the same in all processes.
+    """Compare a value that must be the same in all processes.
 
     Args:
         value: what this one has.

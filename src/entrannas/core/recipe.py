@@ -1,4 +1,4 @@
-"""What a training of a target network goes by, beside its learning rate."""
+"""The regularisation of a training, and whether its network is compiled."""
 
 from dataclasses import dataclass
 

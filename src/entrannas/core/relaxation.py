@@ -142,7 +142,7 @@ def entropy(p: Tensor, space: SearchSpace) -> Tensor:
 
 
 def _rows(parts: Iterable[Tensor]) -> Tensor:
-    """Put the rows of all nodes below one another."""
+    """Concatenate the rows of all nodes."""
     import torch
 
     return torch.cat(list(parts))

@@ -17,7 +17,7 @@ Function = Callable[..., Outputs]
 
 
 class Replay:
-    """Runs passes, which are functions of tensors; on CUDA, those that come often from a recording.
+    """Runs passes, which are functions of tensors; on CUDA, frequent passes are replayed from a CUDA graph.
 
     What is recorded are the kernels alone: a function may read and change other tensors, in place, but whatever else
     it depends on must be in its key. Its outputs must carry no gradient, and are overwritten by a later pass: read
@@ -69,7 +69,7 @@ class Replay:
         return function(*inputs)
 
     def forget(self) -> None:
-        """Let all recordings go; those to come take their memory."""
+        """Drop all recordings, so that later recordings can use their memory."""
         self._known.clear()
 
     def count(self, launched: int) -> None:
@@ -108,7 +108,7 @@ def on_gpu(x: Tensor) -> bool:
 
 
 class _Ground:
-    """What passes stand on: a stream, and a pool that the allocator keeps for them.
+    """The stream of the passes, and the memory pool that the allocator reserves for their recordings.
 
     PyTorch's allocator of pinned host memory has a pool of the same name, which must not lose its last graph either:
     hence a graph that stays.
@@ -149,7 +149,7 @@ class _Ground:
 
 
 class _Recording:
-    """The kernels of a function, to be run again on other inputs of the same shapes."""
+    """The recorded kernels of a function, which run again on other inputs of the same shapes."""
 
     def __init__(self, ground: _Ground, function: Function, inputs: tuple[Tensor, ...]) -> None:
         self.graph = torch.cuda.CUDAGraph()

@@ -14,7 +14,7 @@ def cosine(start: float, end: float, done: float) -> float:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What the steps of one epoch of a search go by.
+    """The learning rates, the temperature and the target of one epoch of a search.
 
     Attributes:
         weights_lr: the learning rate of SGD, for the weights.

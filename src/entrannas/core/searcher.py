@@ -1,4 +1,4 @@
-"""The two steps of a search and the derivation between them: EnTranNAS and, by other rows of the table, its peers."""
+"""The weights step and the alpha step of a search, and the derivation between them, for any row of `METHODS`."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from entrannas.core.within import Within
 
 
 class Searcher:
-    """A super-net, the architecture variables, and what optimises both.
+    """A super-net, the architecture variables, and their optimizers.
 
     Attributes:
         alpha: the architecture variables by kind of cell, [edges, K] each, shared by all cells of the kind.
@@ -94,7 +94,7 @@ class Searcher:
         budget: Budget | None = None,
         cost_weight: float = 0.1,
     ) -> "Searcher":
-        """Build what a search of a space by a method starts from: where method, space and Engine-cells come together.
+        """Build the super-net and the architecture variables of a method in a space.
 
         Args:
             compute: device and precision.
@@ -114,7 +114,7 @@ class Searcher:
         return cls(compute, method, SuperNet(config), seed, replay or Replay(), budget, cost_weight)
 
     def set_hyperparameters(self, hyperparameters: Hyperparameters) -> None:
-        """Set what the steps to come go by, see `schedules.Schedule`."""
+        """Set the learning rates, the temperature and the target of the steps to come, see `schedules.Schedule`."""
         self.hyperparameters = hyperparameters
         set_lr(self.weights_optimizer, hyperparameters.weights_lr)
         rates = hyperparameters.alpha_lr, hyperparameters.beta_lr
@@ -151,7 +151,7 @@ class Searcher:
         }
 
     def closed(self, p: dict[str, Tensor], genotype: Genotype) -> dict[str, Tensor]:
-        """Return the weights by which the Engine-cells compute, from those of the relaxation and what is derived."""
+        """Return the weights of the Engine-cells: p, brought towards the derived genotype, see `relaxation.closed`."""
         return {
             kind: closed(x, genotype.cells[kind], self.hyperparameters.closing, self.space) for kind, x in p.items()
         }
@@ -170,14 +170,14 @@ class Searcher:
         return found if self.within is None or self.within.holds(found) else self.within.best(p)
 
     def _derived(self, p: dict[str, Tensor]) -> Genotype:
-        """Derive, whatever it costs."""
+        """Derive the architecture without regard to the budget."""
         try:
             return Genotype(**{kind: self.method.derivation(x, self.space) for kind, x in p.items()})
         except ValueError:
             raise diverged("the connections' weights are") from None
 
     def weights_step(self, images: Tensor, labels: Tensor, genotype: Genotype) -> tuple[Tensor, Tensor]:
-        """Update the weights on a batch of their half; alpha gets no gradient. Return loss and logits."""
+        """Update the weights on a batch; alpha gets no gradient. Return loss and logits."""
         with torch.no_grad():
             p = self.closed(self.drawn(), genotype)
         loss, logits, *gradients = self._pass("weights", images, labels, p, genotype)
@@ -187,7 +187,7 @@ class Searcher:
     def alpha_step(
         self, images: Tensor, labels: Tensor, genotype: Genotype, weights_batch: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Update alpha and beta on a batch of their half; no weight gets a gradient. Return loss and logits.
+        """Update alpha and beta on a batch; no weight gets a gradient. Return loss and logits.
 
         First order: the weights are taken as they are. Nothing before the first Engine-cell enters the graph. Second
         order, for a method that is unrolled: the loss is that of the weights a step ahead, on `weights_batch`.
@@ -256,7 +256,7 @@ class Searcher:
         return ahead[0]
 
     def _pull(self, genotype: Genotype) -> Tensor | float:
-        """What is added to alpha's loss: the pull on the thresholds, and what is expected to be above the budget."""
+        """Return what alpha's loss has besides: the pull on the thresholds, and the expected excess over the budget."""
         pull = self._sparsity(genotype)
         if self.within is not None and self.cost_weight:
             pull = pull + self.cost_weight * self.within.excess(self.relax(), genotype)
@@ -290,7 +290,7 @@ class Searcher:
 
     @torch.no_grad()
     def report(self) -> dict[str, dict[str, list[float]]]:
-        """Return by kind of cell, a number a node: live connections, entropy of their weights, thresholds if any."""
+        """Return for each node, by kind of cell: live connections, entropy of their weights, and thresholds if any."""
         return {
             "connections": {kind: [len(node) for node in cell.nodes] for kind, cell in self.derive().cells.items()},
             "entropy": {kind: entropy(p, self.space).tolist() for kind, p in self.relax().items()},

@@ -1,4 +1,4 @@
-"""Seeds: one for each purpose, so that what is drawn for one does not depend on what is drawn for another."""
+"""Seeds: one for each purpose, so that the draws for one purpose do not depend on those for another."""
 
 import hashlib
 

@@ -12,7 +12,7 @@ from entrannas.core.errors import InputError
 
 
 class Learner(Protocol):
-    """What learns in a run: all that the next step depends on can be taken from it and put back."""
+    """Something that learns, whose whole state can be read as tensors and restored."""
 
     def state(self) -> dict[str, Tensor]:
         """Return these tensors by name."""
@@ -22,12 +22,12 @@ class Learner(Protocol):
 
 
 def module_state(name: str, module: nn.Module) -> dict[str, Tensor]:
-    """Name a module's tensors for a checkpoint."""
+    """Return a module's tensors for a checkpoint, by name."""
     return {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
 
 
 def load_module_state(name: str, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put a module's tensors back.
+    """Restore a module's tensors.
 
     Raises:
         InputError: they are another module's.
@@ -39,28 +39,28 @@ def load_module_state(name: str, module: nn.Module, state: Mapping[str, Tensor])
 
 @dataclass(frozen=True)
 class Weights:
-    """A module that learns no more: its state is its tensors, see `Learner`."""
+    """A module that does not learn any more, as a `Learner` whose state is its tensors."""
 
     name: str
     module: nn.Module
 
     def state(self) -> dict[str, Tensor]:
-        """Return its tensors by name."""
+        """Return the module's tensors by name."""
         return module_state(self.name, self.module)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put its tensors back."""
+        """Restore the module's tensors."""
         load_module_state(self.name, self.module, state)
 
 
 def optimizer_state(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Name an optimizer's tensors for a checkpoint, by the number of the parameter they belong to."""
+    """Return an optimizer's tensors for a checkpoint, named by the number of their parameter."""
     entries = optimizer.state_dict()["state"].items()
     return {f"{name}.{number}.{key}": value for number, entry in entries for key, value in entry.items()}
 
 
 def load_optimizer_state(name: str, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    """Put an optimizer's tensors back, each in the memory layout of its parameter.
+    """Restore an optimizer's tensors, each in the memory layout of its parameter.
 
     A parameter that has not taken a step yet has none.
 
@@ -88,7 +88,7 @@ def load_optimizer_state(name: str, optimizer: torch.optim.Optimizer, state: Map
 
 
 def _entries(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return what a step keeps of a parameter, here one of two numbers."""
+    """Return the tensors that an optimizer step saves for a parameter of two numbers."""
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.zeros(2)
     other = type(optimizer)([parameter], **optimizer.defaults)

@@ -20,7 +20,7 @@ from entrannas.core.state import load_module_state, load_optimizer_state, module
 
 
 class Trainer:
-    """A target network, and what optimises its weights: SGD with momentum.
+    """A target network, and SGD with momentum for its weights.
 
     Attributes:
         network: whose `drop_path` a training raises over its epochs.
@@ -43,14 +43,14 @@ class Trainer:
         recipe: Recipe | None = None,
         replay: Replay | None = None,
     ) -> "Trainer":
-        """Build the network of a genotype, its weights drawn from PyTorch's own generator, and what trains it."""
+        """Build the network of a genotype, its weights drawn from PyTorch's own generator, and its trainer."""
         recipe = recipe or Recipe()
         return cls(compute, network_of(genotype, size, recipe, compute.device), recipe, replay or Replay())
 
     def learn(
         self, batches: Iterable[Batch], rates: Iterable[float], stepped: Callable[[], None] = lambda: None
     ) -> Tally:
-        """Take a step on each batch, at the learning rate beside it, until one of both has come to its end.
+        """Take a step on each batch, at the learning rate of the same index, until batches or rates end.
 
         Args:
             batches: see `learning.Batch`.

@@ -1,4 +1,4 @@
-"""What a trained network is, but for its weights. It is read without torch."""
+"""The description of a trained network: everything but its weights, read without torch."""
 
 import json
 from pathlib import Path
@@ -87,7 +87,7 @@ class Description(BaseModel):
 
     @classmethod
     def parse(cls, value: Any, where: str | Path) -> Self:
-        """Check what JSON holds.
+        """Return the description that a JSON document holds.
 
         Raises:
             InputError: it is no description; the message begins with where it was read.

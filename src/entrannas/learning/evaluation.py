@@ -1,4 +1,4 @@
-"""The evaluation of a trained run: what it gets right and what it mixes up, of which class, and how sure it is."""
+"""The evaluation of a trained network: accuracy and confusion by class, and calibration."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ _SIDE = 96  # pixels of theirs
 
 @dataclass(frozen=True)
 class OfClass:
-    """How a network does on the images of a class; `accuracy` is None where there is none."""
+    """The accuracy of a network on the images of a class; None for a class without images."""
 
     name: str
     images: int
@@ -58,7 +58,7 @@ class MixedUp:
 
 @dataclass(frozen=True)
 class Wrong:
-    """An image that a network is wrong about, and how sure it is of the wrong class."""
+    """A misclassified image, and the probability that the network gives to the wrong class."""
 
     image: str
     name: str
@@ -68,7 +68,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Evaluation(TrainResult):
-    """What a trained network does on test images, in more detail.
+    """The results of a trained network on test images, by class and by confidence.
 
     Attributes:
         data: where the images are from.
@@ -101,7 +101,7 @@ def evaluate(
     worst: int = 0,
     listeners: Sequence[Listener] = (),
 ) -> Evaluation:
-    """Test a trained run again, on no image that it has learned from.
+    """Test a trained run again, on no image that the run has learned from.
 
     Leaves `evaluation.json`, `confusion.svg` and `.png` (of up to 1,000 classes) in its directory, and `worst.svg` and
     `.png` if these are wanted; where that cannot be written, a message says so.
@@ -142,7 +142,7 @@ def evaluate(
 def evaluation_of(
     run: Run, trained: TrainedNetwork, answers: Answers, images: Images, wanted: DataSettings, worst: int = 0
 ) -> Evaluation:
-    """Sum up what a network has answered to images, see `Evaluation`."""
+    """Return the `Evaluation` of a network's answers to images."""
     return Evaluation(
         **vars(result_of(run, trained, answers)),
         data=wanted.data,
@@ -156,7 +156,7 @@ def evaluation_of(
 
 
 def leave(path: Path, evaluation: Evaluation, answers: Answers, images: Images) -> None:
-    """Write `evaluation.json` into a run, and the images that it is most wrong about, small, into `worst/`.
+    """Write `evaluation.json` into a run, and small copies of the worst misclassified images into `worst/`.
 
     Raises:
         InputError: they cannot be written.
@@ -183,7 +183,7 @@ def _small(images: Images, positions: Tensor) -> Iterator[bytes]:
 
 
 def _draw(path: Path, evaluation: Evaluation, answers: Answers, images: Images) -> None:
-    """Draw what was measured, in the place of what an earlier evaluation left."""
+    """Draw the pictures of an evaluation, in the place of those of an earlier one."""
     names, wrong = [one.name for one in evaluation.classes], _most_wrong(answers)[: len(evaluation.worst)]
     pictures = {"confusion": draw_confusion(confusion_of(answers, len(names)), names)} if len(names) <= _DRAWN else {}
     pictures |= {"worst": draw_worst(evaluation.worst, images, wrong)} if len(wrong) else {}

@@ -61,7 +61,7 @@ def check_super_net(path: object, config: SearchConfig) -> None:
 
 @dataclass(frozen=True)
 class Searched:
-    """What a finished search has learned, and the images that it learned from."""
+    """The searcher of a finished search, and the images of that search."""
 
     compute: Compute
     config: SearchConfig
@@ -91,7 +91,7 @@ class Searched:
         return cls(compute, config, data, searcher)
 
     def accuracies(self, run: Run, genotypes: Iterable[Genotype]) -> list[float]:
-        """Return what architectures reach as they are, with the super-net's weights.
+        """Return the accuracies of architectures that use the super-net's weights as they are.
 
         An architecture is the stack of the super-net with Transit-cells only. Its batch norm statistics are estimated
         on 500 images of the weights half, its accuracy on at most 1,000 of the alpha half, on which no weight has
@@ -132,7 +132,7 @@ class Searched:
 
 
 def _average_statistics(network: nn.Module) -> None:
-    """Average those of all processes, each weighed by the number of its batches."""
+    """Average batch norm's statistics over all processes, weighted by the number of batches of each."""
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d) and norm.num_batches_tracked is not None:
             own = norm.num_batches_tracked

@@ -21,7 +21,7 @@ _BATCH = 250
 
 @dataclass(frozen=True)
 class TrainResult(Result):
-    """What a trained network does on the test set.
+    """The results of a training on the test set.
 
     Attributes:
         run: the run directory.
@@ -39,7 +39,7 @@ class TrainResult(Result):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network answers to each image of a test, [images] each, on the CPU.
+    """The answers of a network to the images of a test, [images] each, on the CPU.
 
     Attributes:
         labels: the right classes.
@@ -62,7 +62,7 @@ class Answers:
 
     @classmethod
     def of(cls, trained: TrainedNetwork, images: Images) -> "Answers":
-        """Ask the network; each process asks for its share of the images, and has the answers to all.
+        """Classify test images, a share in each process, and return the answers to all images.
 
         Raises:
             InputError: an answer is not finite, or memory does not suffice.
@@ -81,6 +81,6 @@ class Answers:
 
 
 def result_of(run: Run, trained: TrainedNetwork, answers: Answers) -> TrainResult:
-    """Sum up what a network has answered."""
+    """Return the `TrainResult` of a network's answers."""
     accuracy, loss = answers.right.double().mean().item(), answers.loss.double().mean().item()
     return TrainResult(run.path, accuracy, loss, **asdict(trained.description.cost()))

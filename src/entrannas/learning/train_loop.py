@@ -1,4 +1,4 @@
-"""The training of a derived network by the DARTS family's protocol: its loop, and the run that it leaves."""
+"""The training of a derived network: its loop, and the run directory."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def train(
     listeners: Sequence[Listener] = (),
     behind: str | Path | None = None,
 ) -> TrainResult:
-    """Train the network of a genotype, test it once at the end, and leave a run directory.
+    """Train the network of a genotype, test the network once at the end, and leave a run directory.
 
     Args:
         genotype: the architecture.

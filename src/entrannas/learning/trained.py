@@ -1,4 +1,4 @@
-"""A trained network as one object: what comes to it, what it answers, and what it is made of."""
+"""A trained network as one object: preprocessing, predictions, features, and its file format."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ Prediction = list[tuple[str, float]]
 
 @dataclass(frozen=True)
 class Features:
-    """What a network makes of a batch of images before it classifies them.
+    """The features that a network computes of a batch of images before it classifies them.
 
     Attributes:
         maps: those of the last cell of each width, [batch, channels, height, width], the largest first.
@@ -71,7 +71,7 @@ class TrainedNetwork(
     tags=["neural-architecture-search"],
     paper_url="https://arxiv.org/abs/2101.11342",
 ):
-    """A trained network, in evaluation mode, with all that its use takes.
+    """A trained network, in evaluation mode, with its classes and its preprocessing.
 
     As a module it maps pixels from 0 to 1, float32 [batch, channels, height, width], to logits [batch, classes]: it
     normalises them itself, so that what is exported cannot be fed wrongly.
@@ -87,7 +87,7 @@ class TrainedNetwork(
     std: Tensor
 
     def __init__(self, config: Description | Mapping[str, Any]) -> None:
-        """Build it with random weights; `load` gives it those that were trained.
+        """Build the network with random weights; `load` returns one with trained weights.
 
         Args:
             config: what it is; also as JSON has it, such as the `config.json` of a folder of the hub.
@@ -124,7 +124,7 @@ class TrainedNetwork(
 
     @property
     def device(self) -> torch.device:
-        """Where it computes; `to` moves it."""
+        """The device of the network, which `to` changes."""
         return self.mean.device
 
     def forward(self, image: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class TrainedNetwork(
         return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
     def preprocess(self, image: Picture) -> Tensor:
-        """Return the same normalised, as `network` takes it in a batch: float32 [channels, height, width].
+        """Return an image as `network` takes it in a batch: normalised, float32 [channels, height, width].
 
         Raises:
             InputError: it cannot be read.
@@ -218,16 +218,16 @@ class TrainedNetwork(
         return self.description.normalisation(batch.to(self.device))
 
     def to_config(self) -> bytes:
-        """Return the content of `config.json`: what it is, but for its weights."""
+        """Return the content of `config.json`: the description of the network."""
         return to_json(self.description.model_dump(mode="json"))
 
     def to_safetensors(self, notes: Mapping[str, str]) -> bytes:
-        """Return the content of `model.safetensors`: its weights, with notes."""
+        """Return the content of `model.safetensors`: the weights, with notes."""
         tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
         return save(tensors, {"format": "pt", **notes})
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """Write it into a folder in the layout of the Hugging Face hub, over such a one that is there.
+        """Write the network into a folder in the layout of the Hugging Face hub, replacing one that is there.
 
         Args:
             save_directory: the folder.
@@ -270,7 +270,7 @@ class TrainedNetwork(
 
     @classmethod
     def of(cls, description: Description, tensors: Mapping[str, Tensor], path: Path) -> Self:
-        """Build a network with the weights of a file; those of an auxiliary head, which only training runs, are left.
+        """Build a network with the weights of a file, without those of the auxiliary head, which only a training uses.
 
         Raises:
             InputError: they are not finite, or those of another network. One that is much larger is not built.
@@ -287,7 +287,7 @@ class TrainedNetwork(
 
 
 def load(path: str | Path, device: Device = "auto", listeners: Sequence[Listener] = ()) -> TrainedNetwork:
-    """Load a trained network; of a training that has not ended, that of its last whole epoch.
+    """Load the network of a training run; if the training has not ended, the network of its last whole epoch.
 
     Args:
         path: the run directory of a training, or a folder in the layout of the Hugging Face hub.

@@ -82,7 +82,7 @@ def held_trials(run: Run) -> list[HeldTrial]:
 def compete(
     run: Run, candidates: Sequence[Genotype], trial: Callable[[Genotype, int], float], steps: int, events: Events
 ) -> Genotype:
-    """Hold the trials, two rounds where the best quarter is more than one, and return the winner.
+    """Run the trials, two rounds where the best quarter is more than one, and return the winning architecture.
 
     Of equals, the earlier one wins. Each trial is kept in `trials.json` when it has ended, and is not held again when
     the run is resumed.
@@ -112,7 +112,7 @@ def compete(
 
 
 def rounds(candidates: int, steps: int) -> list[tuple[int, int]]:
-    """Return for each round of trials how many architectures it has, the best of the one before, and their steps."""
+    """Return for each round of trials the number of architectures and their steps."""
     held = []
     for factor in _ROUNDS:
         if candidates > 1:
@@ -122,7 +122,7 @@ def rounds(candidates: int, steps: int) -> list[tuple[int, int]]:
 
 
 def trial_config(settings: Mapping[str, Any]) -> TrainConfig:
-    """Return the settings of a trial: those given, over SGD at rate 0.1 and batch 64 and nothing for long trainings."""
+    """Return the settings of a trial: by default SGD at rate 0.1 and batch 64, without regularisation."""
     short = {"epochs": 1, "batch_size": 64, "lr": 0.1, "warmup_epochs": 0}
     return TrainConfig.resolve({**short, "label_smoothing": 0.0, "drop_path": 0.0, "auxiliary": 0.0, **settings})
 

@@ -13,7 +13,7 @@ _CLASSIFIERS = "classifier.", "auxiliary_head.classifier."
 
 
 def take_over(network: Network, classes: tuple[str, ...], run: Run) -> str:
-    """Give a network the weights of a training, but for those that do not fit.
+    """Load the weights of a training into a network, but for those that do not fit.
 
     A classifier fits if the classes are the same, by their names and in their order.
 

@@ -43,7 +43,7 @@ def place(device: Device) -> "torch.device":
 
 
 def start(device: Device, precision: Precision, kernels: Kernels = "torch") -> "Compute":
-    """Take a device, see `place`, and the kernels that are asked for.
+    """Choose the device, form the group of processes, and enable the kernels of the settings.
 
     Where a launcher has started several processes, they form a group: over NCCL on GPUs, over gloo on CPUs. So all of
     them must come here.

@@ -1,4 +1,4 @@
-"""Memory: how much was taken at most, and what is said where it does not suffice."""
+"""Memory: the peak of a run, and one line where there is not enough."""
 
 import os
 import re
@@ -18,7 +18,7 @@ MEASURE_WITH_LESS = "make room and try again, or use --device cpu"
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes that this process has taken: of a GPU, those that PyTorch has reserved; else resident."""
+    """Return the peak memory of this process in bytes: reserved by PyTorch on a GPU, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     import resource  # not on every system
@@ -29,7 +29,7 @@ def peak_memory(device: torch.device) -> int:
 
 @contextmanager
 def enough_memory(batch_size: int, advice: str) -> Iterator[None]:
-    """Enclose passes: where one does not fit into memory, one line says so.
+    """Enclose passes, and raise an `InputError` of one line if one does not fit into memory.
 
     Args:
         batch_size: images of a pass.
@@ -65,7 +65,7 @@ def shortage(error: Exception) -> str | None:
 
 
 def room_on_cpu() -> int | None:
-    """Return the bytes that this process could have: those that it has, and those that it could still take.
+    """Return the bytes that this process has or could still allocate.
 
     None where that is not known.
     """
@@ -76,7 +76,7 @@ def room_on_cpu() -> int | None:
 
 
 def _free_on_cpu() -> int | None:
-    """Return the bytes that this process could still take: of what is free, and of the limit that it was given."""
+    """Return the bytes that this process could still allocate, by free memory and by its limit."""
     if not Path("/proc/meminfo").exists():  # as on macOS
         return None
     import resource

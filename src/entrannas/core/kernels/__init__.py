@@ -1,4 +1,4 @@
-"""What a search spends its time in: one function an operation, which chooses by itself how it is computed."""
+"""The operations in which a search spends its time: one function each, which chooses its implementation."""
 
 from entrannas.core.kernels.convolution import convolve
 from entrannas.core.kernels.depthwise import relu_depthwise

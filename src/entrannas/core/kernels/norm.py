@@ -56,7 +56,7 @@ def batch_norm_across(
     momentum: float,
     epsilon: float,
 ) -> Tensor:
-    """Do the same with the mean and the variance of all processes' x, which are of one shape."""
+    """Normalise x [n, c, h, w] by the mean and the variance of the x of all processes, which are of one shape."""
     arguments = x, weight, bias, running_mean, running_variance, momentum, epsilon
     y: Tensor = _Across.apply(*arguments)  # type: ignore[no-untyped-call]
     return y

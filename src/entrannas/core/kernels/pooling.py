@@ -1,4 +1,4 @@
-"""Poolings: of the largest, where PyTorch keeps their places as well, twice the bytes of a map, and of the mean."""
+"""Max pooling and average pooling."""
 
 import torch
 from torch import Tensor

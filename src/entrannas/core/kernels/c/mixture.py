@@ -1,4 +1,4 @@
-"""The weighted sums of an Engine-cell: several of the same feature maps, read once for all of them."""
+"""Several weighted sums of the same feature maps, as in an Engine-cell, which read each map once."""
 
 from typing import Any
 
