@@ -35,13 +35,13 @@ CASES = {
     ],
     "search of two processes": ["search", "digits", *SMALL, "--devices", "2"],
     "search in bf16": ["search", "digits", *SMALL, "--precision", "bf16-mixed"],
-    "train": ["train", "darts-v2", "--data", "digits", *TRAINED],
+    "train": ["train", "darts-v2", "digits", *TRAINED],
     "train with drop path": [
-        *["train", "darts-v2", "--data", "digits", *TRAINED],
+        *["train", "darts-v2", "digits", *TRAINED],
         *["--drop-path", "0.3", "--auxiliary", "0.4", "--cutout", "0.3", "--label-smoothing", "0.1"],
     ],
-    "train in bf16": ["train", "pc-darts-cifar", "--data", "digits", *TRAINED, "--precision", "bf16-mixed"],
-    "train of two processes": ["train", "darts-v1", "--data", "digits", *TRAINED, "--devices", "2"],
+    "train in bf16": ["train", "pc-darts-cifar", "digits", *TRAINED, "--precision", "bf16-mixed"],
+    "train of two processes": ["train", "darts-v1", "digits", *TRAINED, "--devices", "2"],
 }
 APART = {"seconds", "peak_memory_bytes", "passes", "run"}
 """What may differ."""

@@ -286,8 +286,10 @@ def _fields(text: str) -> dict[str, Any]:
         if not isinstance(tree, ast.Call) or tree.args:
             raise ValueError("expected one 'Genotype(name=value, ...)'")
         fields = {str(keyword.arg): _value(keyword.value) for keyword in tree.keywords}
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise InputError(f"no genotype: {str(error) or 'nested too deeply'}") from None
+    except (RecursionError, MemoryError):  # the parser's own limits
+        raise InputError("no genotype: nested too deeply") from None
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise InputError(f"no genotype: {error}") from None
     wanted = ("normal", "normal_concat", "reduce", "reduce_concat")
     if sorted(fields) != sorted(wanted):
         raise InputError(f"no genotype: its fields are {', '.join(wanted)}; found {', '.join(fields) or 'none'}")

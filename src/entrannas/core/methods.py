@@ -11,7 +11,7 @@ from entrannas.core.derivation import nonzero, strongest, strongest_or_none
 from entrannas.core.genotype import CellGenotype
 from entrannas.core.relaxation import (
     edge_softmax,
-    gumbel_one_hot,
+    gumbel_draw,
     normalised_edge_softmax,
     thresholded_edge_softmax,
     thresholded_node_softmax,
@@ -45,8 +45,8 @@ class Method:
             what is derived, see `relaxation.closed`.
         beta: what is learned beside alpha: `thresholds`, one a node, under which a connection's weight is exactly zero;
             `shares`, one an edge, of its node's input.
-        draw: maps alpha, Gumbel noise and temperature to the connection weights of a single step; without it, a step
-            takes those of the relaxation.
+        draw: draws the connection weights of a single step from alpha and temperature, by PyTorch's own generator;
+            without it, a step takes those of the relaxation.
         partial: one in so many channels goes through an Engine-cell's operations, the others pass by them.
         unrolled: whether alpha's gradient looks a weights step ahead: second order.
         trials: how many neighbours of what is derived at the end compete with it as networks, see `trials`.
@@ -66,7 +66,7 @@ class Method:
     settling: float = 0.0
     closing: float = 0.0
     beta: Literal["thresholds", "shares"] | None = None
-    draw: "Callable[[Tensor, Tensor, float], Tensor] | None" = None
+    draw: "Callable[[Tensor, float], Tensor] | None" = None
     partial: int = 1
     unrolled: bool = False
     trials: int = 0
@@ -164,7 +164,7 @@ METHODS = {
         relaxation=untempered_edge_softmax,
         tau=(10.0, 0.1),
         alpha_travel=_travel(3e-4, 240, 64),
-        draw=gumbel_one_hot,
+        draw=gumbel_draw,
     ),
     # The initial alphas are independent and alike, so what the rule derives from them is a uniform draw.
     "random": replace(_DARTS, engines=no_cell, share_features=True, batch_size=256, note="a draw"),

@@ -52,6 +52,11 @@ def gumbel_one_hot(alpha: Tensor, noise: Tensor, tau: float) -> Tensor:
     return hard + (soft - soft.detach())
 
 
+def gumbel_draw(alpha: Tensor, tau: float) -> Tensor:
+    """`gumbel_one_hot` of noise that is drawn from PyTorch's own generator."""
+    return gumbel_one_hot(alpha, -alpha.new_empty(alpha.shape).exponential_().log(), tau)
+
+
 def node_softmax(alpha: Tensor, tau: float, space: SearchSpace) -> Tensor:
     """`p[:,j,:] = softmax(alpha[:,j,:] / tau)`: all connections that arrive at a node compete with one another."""
     incoming = [alpha[edges] / tau for _, edges in space.incoming()]

@@ -145,10 +145,7 @@ class Searcher:
         """Return the weights p of a single step: those of `relax`, or a draw, from PyTorch's own generator."""
         if self.method.draw is None:
             return self.relax()
-        return {
-            kind: self.method.draw(alpha, -torch.empty_like(alpha).exponential_().log(), self.hyperparameters.tau)
-            for kind, alpha in self.alpha.items()
-        }
+        return {kind: self.method.draw(alpha, self.hyperparameters.tau) for kind, alpha in self.alpha.items()}
 
     def closed(self, p: dict[str, Tensor], genotype: Genotype) -> dict[str, Tensor]:
         """Return the weights of the Engine-cells: p, brought towards the derived genotype, see `relaxation.closed`."""
