@@ -163,7 +163,7 @@ def test_a_run_that_is_alive_is_left_to_its_process(entrannas: Entrannas, tmp_pa
             assert process.poll() is None, "the run ended by itself"
             time.sleep(0.05)
         for arguments in ([*SEARCH, "--out", "run"], ["search", "--out", "run", "--resume"]):
-            assert "run is in use by another process" in entrannas(*arguments, code=2).err
+            assert "run is in use by another run" in entrannas(*arguments, code=2).err
         assert "reduction cell" in entrannas("show", "run").out
     finally:
         process.kill()

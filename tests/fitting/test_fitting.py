@@ -299,7 +299,7 @@ def test_a_directory_that_is_not_free_is_refused(planned_fit: Fit, tmp_path: Pat
         planned_fit(listeners=[Cut("search", 0)])
     before = (tmp_path / "fit" / DIARY).read_bytes()
     with pytest.raises(
-        InputError, match="fit holds another fit: choose another --out, or go on with a fit by --resume"
+        InputError, match="fit is not empty: choose another --out, or go on with what it holds by --resume"
     ):
         planned_fit()
     with pytest.raises(InputError, match="was started with a time of 20 s: resume it without --time"):

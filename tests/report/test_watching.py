@@ -15,7 +15,6 @@ from entrannas.core.errors import InputError
 from entrannas.report import listing
 from entrannas.report.watching import of_this_machine, watching
 from entrannas.runs.claim import Claim, in_use
-from entrannas.runs.run import Run
 
 from .conftest import facts_in
 
@@ -55,7 +54,7 @@ def test_of_fifty_runs_the_damaged_one_is_named_and_the_others_are_there(searche
     for number in range(50):
         shutil.copytree(searched, tmp_path / f"run-{number:02}")
     with (tmp_path / "run-17" / "metrics.jsonl").open("a") as file:
-        file.write("{}")
+        file.write("{}\n")
     with TestClient(watching(tmp_path, "127.0.0.1"), base_url=LOCAL) as client:
         rows = _rows(client)
         bad = [row for row in rows.values() if "error" in row]
@@ -204,9 +203,6 @@ def _hold(path: Path, held: Any, done: Any) -> None:
 def test_what_somebody_is_at_runs_and_nobody_lets_go_of_it_by_a_look(client: TestClient, runs: Path) -> None:
     run = runs / "one"
     (run / "result.json").unlink()
-    there = Run(run).about()
-    digests = {name: digest for name, digest in there.digests.items() if name != "result.json"}
-    (run / "run.json").write_bytes(there.model_copy(update={"digests": digests}).sealed())
     assert _rows(client)["one"]["state"] == "stopped"
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()
@@ -214,14 +210,14 @@ def test_what_somebody_is_at_runs_and_nobody_lets_go_of_it_by_a_look(client: Tes
     process.start()
     assert held.wait(60) and in_use(run)
     assert _rows(client)["one"]["state"] == "running"
-    with pytest.raises(InputError, match="in use by another process"):
+    with pytest.raises(InputError, match="in use by another run"):
         Claim(run)
     done.set()
     process.join(60)
     assert not in_use(run) and _rows(client)["one"]["state"] == "stopped"
     with Claim(run):
         assert in_use(run), "of this process, too"
-        with pytest.raises(InputError, match="in use by another run of this process"):
+        with pytest.raises(InputError, match="in use by another run"):
             Claim(run)
     assert not in_use(run / "nowhere") and os.path.exists(run / ".lock")
 

@@ -18,7 +18,7 @@ from entrannas.learning.train_config import TrainConfig
 from entrannas.learning.train_loop import train
 from entrannas.report.page import page_of
 from entrannas.report.reading import Reading
-from entrannas.report.writer import REPORT, write_report
+from entrannas.report.writer import REPORT
 from entrannas.runs.events import EpochEnded, Event, TrialEnded
 from entrannas.runs.run import Run
 
@@ -126,20 +126,6 @@ def test_a_page_that_cannot_be_written_ends_no_run(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(entrannas.report.writer, "write_whole", full)
     run = small_search(tmp_path / "run", epochs=1)
     assert (run / "result.json").exists() and not (run / REPORT).exists()
-
-
-def test_a_run_of_an_older_version_is_shown_without_what_it_lacks(searched: Path, tmp_path: Path, shown: Shown) -> None:
-    run = Run(tmp_path / "old")
-    shutil.copytree(searched, run.path)
-    (run.path / "alphas.safetensors").unlink()
-    about = run.about()
-    digests = {name: digest for name, digest in about.digests.items() if name != "alphas.safetensors"}
-    (run.path / "run.json").write_bytes(about.model_copy(update={"digests": digests}).sealed())
-    lines = [{k: v for k, v in line.items() if k not in ("parameters", "multiply_adds")} for line in _lines(run.path)]
-    run.write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    write_report(run)
-    facts = shown(run.path)
-    assert facts["alphas"] is None and len(facts["film"]) == len(shown(searched)["film"])
 
 
 def test_what_cannot_be_understood_is_one_line(searched: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_claim_holds_the_directory_and_a_beginning_says_what_the_run_is(tmp_pa
     heard: list[Event] = []
     with _task(tmp_path / "run", heard.append) as task:
         assert os.listdir(tmp_path / "run") == [".lock"] and heard == []
-        with pytest.raises(InputError, match="run is in use by another run of this process"):
+        with pytest.raises(InputError, match="run is in use by another run"):
             _task(tmp_path / "run")
         task.begin(Counter(), {"notes": b"mine"})
         written = {".lock", "config.json", "images.safetensors", "notes", "run.json"}
@@ -237,7 +237,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(tmp_path: Pat
 def test_a_run_in_the_same_place_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     _count(tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    with pytest.raises(InputError, match="holds another run"):
+    with pytest.raises(InputError, match="is not empty"):
         _task(tmp_path / "run")
     with pytest.raises(InputError, match="was started with subset 20, not 30"):
         _task(tmp_path / "run", resume=True, subset=30)

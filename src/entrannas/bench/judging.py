@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from entrannas.bench.searches import Ended, check_out, search_apart
+from entrannas.bench.searches import Ended, check_resumed, search_apart
 from entrannas.core.errors import InputError
 from entrannas.core.genotype import Genotype
 from entrannas.core.methods import METHODS
@@ -17,7 +17,7 @@ from entrannas.learning.search_config import SearchConfig
 from entrannas.report.beside import BENCH
 from entrannas.report.drawing import save_plot
 from entrannas.report.writer import write_bench_report
-from entrannas.runs.claim import Claim
+from entrannas.runs.claim import claimed
 from entrannas.runs.events import Listener
 from entrannas.runs.run import LATENCIES
 
@@ -113,7 +113,7 @@ def benchmark(
     if latencies is not None:
         settings = {**settings, "latency_table": str(out / LATENCIES)}
     configs = _configs(judge, methods, seeds, settings)
-    with Claim(out, lambda: check_out(out, configs, resume)):
+    with claimed(out, "bench", resume, lambda path: check_resumed(path, configs)):
         _keep(latencies, out / LATENCIES)
         ended = [search_apart(out, config, listeners) for config in configs]
 

@@ -15,7 +15,7 @@ from entrannas.core.errors import InputError
 from entrannas.core.genotype import Genotype
 from entrannas.learning.records import SearchEpoch
 from entrannas.learning.search_config import SearchConfig
-from entrannas.runs.claim import LOCK, Claim
+from entrannas.runs.claim import Claim
 from entrannas.runs.events import Listener
 from entrannas.runs.genotypes import load_genotype
 from entrannas.runs.records import Record
@@ -80,16 +80,12 @@ class Ended:
         )
 
 
-def check_out(out: Path, configs: Sequence[SearchConfig], resume: bool) -> None:
-    """Refuse a directory that holds anything but the searches; what it holds of each must be the same search.
+def check_resumed(out: Path, configs: Sequence[SearchConfig]) -> None:
+    """Check that searches in a directory are those of some settings, as far as they have begun.
 
     Raises:
-        InputError: it holds something else.
+        InputError: one of them is another search.
     """
-    if os.path.lexists(out) and not os.path.isdir(out):
-        raise InputError(f"{out} is a file: choose another --out")
-    if not resume and out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
-        raise InputError(f"{out} is not empty: choose another --out, or keep what it holds by --resume")
     for config in configs:
         run = _run(out, config)
         if Run.find(run.path) is None:

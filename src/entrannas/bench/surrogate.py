@@ -16,8 +16,7 @@ from entrannas.core.genotype import CellGenotype, Genotype
 from entrannas.core.spaces import NONE, SPACES
 from entrannas.files.extras import needs
 from entrannas.files.validation import explain
-from entrannas.files.whole import read_whole
-from entrannas.runs.records import digest_of
+from entrannas.files.whole import digest_of, read_whole
 
 SPACE = "darts"
 OPERATIONS = tuple(name for name in SPACES[SPACE].operations if name != NONE)

@@ -13,13 +13,13 @@ from pydantic import ConfigDict
 from entrannas.core.errors import InputError
 from entrannas.data.images import reason
 from entrannas.deploy.notes import notes_in
-from entrannas.files.whole import names_in, unwritable, write_whole
+from entrannas.files.whole import file_digest, names_in, unwritable, write_whole
 from entrannas.learning.description import Description
 from entrannas.learning.train_config import TrainConfig
 from entrannas.learning.trained import CONFIG, MODEL, TrainedNetwork
 from entrannas.report.drawing import save_pictures
 from entrannas.runs.configuration import shown
-from entrannas.runs.records import Record, file_digest
+from entrannas.runs.records import Record
 from entrannas.runs.run import RESULT, Run
 
 CARD = "README.md"

@@ -24,10 +24,9 @@ from entrannas.core.genotype import Genotype
 from entrannas.deploy import parts
 from entrannas.deploy.classes import WIDTH, needed, network_classes
 from entrannas.deploy.notes import notes_in
-from entrannas.files.whole import write_whole
+from entrannas.files.whole import digest_of, file_digest, write_whole
 from entrannas.learning.description import Description
 from entrannas.learning.trained import TrainedNetwork
-from entrannas.runs.records import digest_of, file_digest
 
 BESIDE = "weights.safetensors"
 """The file of weights that lies beside the Python file."""

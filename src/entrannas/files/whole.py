@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and read only where they are regular files of a size that is meant."""
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -87,6 +88,39 @@ def read_whole(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise InputError(f"cannot read {path}: it is larger than {most:,} bytes, so it is not what is meant")
     return content
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 digest of a content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str | None:
+    """Return the SHA-256 digest of a file; None where there is no file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with opened(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to a file, so that a kill leaves the file with the line or with a part of it at its end.
+
+    Raises:
+        InputError: the disk is full or refuses; the lines before are still there.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def names_in(folder: Path) -> set[str]:

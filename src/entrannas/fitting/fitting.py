@@ -39,7 +39,7 @@ from entrannas.learning.search_loop import search
 from entrannas.learning.testing import TrainResult
 from entrannas.learning.train_config import TrainConfig
 from entrannas.learning.train_loop import train
-from entrannas.runs.claim import LOCK, Claim
+from entrannas.runs.claim import claimed
 from entrannas.runs.configuration import Configuration
 from entrannas.runs.device import Device, Precision, start
 from entrannas.runs.events import Events, Listener
@@ -141,7 +141,7 @@ def fit(
         raise InputError("a fit is of one process: start it without a launcher")
     limits = limits_of(max_parameters, max_multiply_adds, max_latency_ms)
     wanted = {name: limit for name, limit in limits.items() if limit is not None}
-    with _claimed(data, out, resume) as claim:
+    with claimed(out, f"fit-{Path(data or _DATA).name}", resume, _check_begun) as claim:
         if resume:
             diary = Diary.read(claim.path, began)
             _check_same(diary.kept, seconds, wanted, latency_table)
@@ -175,23 +175,9 @@ def fit(
         return _Fit(claim.path, diary, tuple(listeners), table).done()
 
 
-def _claimed(data: str | None, out: str | Path | None, resume: bool) -> Claim:
-    if out is None:
-        if resume:
-            raise InputError("there is nothing to resume: give the directory as out")
-        return Claim.new(f"fit-{Path(data or _DATA).name}")
-    path = Path(out)
-
-    def check_free() -> None:
-        if names := names_in(path) - {LOCK}:
-            what = "holds another fit" if DIARY in names else "is not empty"
-            raise InputError(f"{path} {what}: choose another --out, or go on with a fit by --resume")
-
-    def check_there() -> None:
-        if DIARY not in names_in(path):
-            raise InputError(f"no fit in {path}: start one without --resume")
-
-    return Claim(path, check_there if resume else check_free)
+def _check_begun(path: Path) -> None:
+    if DIARY not in names_in(path):
+        raise InputError(f"no fit in {path}: start one without --resume")
 
 
 def _check_same(kept: Kept, seconds: float | None, limits: Mapping[str, int], table: str | Path | None) -> None:
@@ -318,7 +304,7 @@ class _Fit:
             return None
         path = self.path / "search"
         run = Run.find(path)
-        if run is None or not run.sound(RESULT):
+        if run is None or not run.file(RESULT):
             search(self._search_config(facts, plan, plan.search), path, run is not None, [*self.listeners, self.diary])
             run = Run.open(path, "search")
         if self.diary.kept.revision == 0:

@@ -29,6 +29,7 @@ from entrannas.core.seeds import seed_of
 from entrannas.core.trainer import Trainer
 from entrannas.data.odd import class_sizes, oddities
 from entrannas.data.training_data import TrainingData, load_training_data, plain_batches
+from entrannas.files.whole import digest_of
 from entrannas.fitting.shortening import Shorter, ways_to_shorten
 from entrannas.fitting.timing import Steps, Timed, check_memory, timed
 from entrannas.learning.description import Description
@@ -44,7 +45,6 @@ from entrannas.runs.configuration import Configuration
 from entrannas.runs.device import start
 from entrannas.runs.events import Events, Listener
 from entrannas.runs.memory import LEARN_WITH_LESS, enough_memory, peak_memory
-from entrannas.runs.records import digest_of
 from entrannas.runs.run import Run
 from entrannas.runs.task import seen_by
 

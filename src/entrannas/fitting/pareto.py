@@ -9,7 +9,7 @@ from entrannas.core.counting import target_cost
 from entrannas.core.errors import InputError
 from entrannas.core.genotype import Genotype
 from entrannas.core.launchers import launched
-from entrannas.files.whole import names_in, to_json, write_whole
+from entrannas.files.whole import to_json, write_whole
 from entrannas.learning.finished import Searched, check_super_net, finished_search
 from entrannas.learning.limits import LATENCY
 from entrannas.learning.search_config import SearchConfig
@@ -17,7 +17,7 @@ from entrannas.learning.search_loop import latencies_of, search, targets_of
 from entrannas.learning.targets import Targets
 from entrannas.report.drawing import save_plot
 from entrannas.report.writer import write_comparison
-from entrannas.runs.claim import LOCK, Claim
+from entrannas.runs.claim import claimed
 from entrannas.runs.events import Events, Listener
 from entrannas.runs.run import RESULT, Run
 from entrannas.runs.task import Result
@@ -106,9 +106,7 @@ def pareto(
     check_super_net("such a search", config)
     if launched()[1] > 1:
         raise InputError("searches within several limits are of one process: start them without a launcher")
-    if resume and out is None:
-        raise InputError("there is nothing to resume: give the directory as --out")
-    with _claimed(config, out, resume) as claim:
+    with claimed(out, f"pareto-{Path(config.data).name}", resume) as claim:
         rows = [_found(config, claim.path / "search-1", getattr(config, setting), listeners)]
         least, most = _range(config, setting, rows[0])
         for number in range(1, count):
@@ -123,23 +121,11 @@ def pareto(
         return result
 
 
-def _claimed(config: SearchConfig, out: str | Path | None, resume: bool) -> Claim:
-    if out is None:
-        return Claim.new(f"pareto-{Path(config.data).name}")
-    path = Path(out)
-
-    def check() -> None:
-        if not resume and names_in(path) - {LOCK}:
-            raise InputError(f"{path} is not empty: choose another --out, or go on with what it holds by --resume")
-
-    return Claim(path, check)
-
-
 def _found(config: SearchConfig, path: Path, limit: float | None, listeners: Sequence[Listener]) -> Found:
     """Search, unless that is done, and measure what was found."""
     run = Run.find(path)
     Events(listeners).tell(f"{path.name}: {'no limit' if limit is None else f'at most {_told(limit)}'}")
-    if run is None or not run.sound(RESULT):
+    if run is None or not run.file(RESULT):
         search(config, path, run is not None, listeners)
     else:
         run.check_settings(config)

@@ -40,7 +40,7 @@ def finished_search(path: str | Path) -> tuple[Run, SearchConfig]:
     run = Run.open(Path(path), "search")
     config = run.config(SearchConfig)
     check_super_net(path, config)
-    if len(run.metrics(SearchEpoch)) < config.epochs or run.sound(CHECKPOINT) is None:
+    if len(run.metrics(SearchEpoch)) < config.epochs or run.file(CHECKPOINT) is None:
         raise InputError(f"{path} has not ended: go on with it first, entrannas search --out {path} --resume")
     return run, config
 

@@ -22,13 +22,13 @@ class History:
     """
 
     def __init__(self, run: Run, first_epoch: int) -> None:
-        """Take up the rows of the epochs before `first_epoch`; a run that was begun by an older version may lack some.
+        """Load the rows of the epochs before `first_epoch`.
 
         Raises:
             InputError: the file is damaged.
         """
         self.run = run
-        rows = run.load_tensors(ALPHAS)[1] if first_epoch and run.sound(ALPHAS) else {}
+        rows = run.load_tensors(ALPHAS)[1] if first_epoch and run.file(ALPHAS) else {}
         kept = rows["epoch"] < first_epoch if rows else torch.empty(0)
         self.rows: dict[str, Tensor] = {name: row[kept] for name, row in rows.items()}
 

@@ -203,7 +203,7 @@ def latencies_of(config: SearchConfig, run: Run | None = None) -> Latencies | No
     if config.max_latency_ms is None:
         check_table(None, config.latency_table)
         return None
-    kept = run.sound(LATENCIES) if run else None
+    kept = run.file(LATENCIES) if run else None
     if kept is None and config.latency_table is None:
         raise InputError("--max-latency-ms goes by a table: give one by --latency-table, which entrannas latency makes")
     return load_latencies(kept or str(config.latency_table))

@@ -65,7 +65,7 @@ def train(
         if task.across:
             normalise_across(trainer.network)
         taken_over = None
-        if config.from_run is not None and not (resume and task.run.sound(CHECKPOINT)):
+        if config.from_run is not None and not (resume and task.run.file(CHECKPOINT)):
             taken_over = take_over(trainer.network, data.classes, Run.open(Path(config.from_run), "train"))
         task.check_same(genotype)
         task.begin(trainer, {GENOTYPE: genotype.to_json().encode()})

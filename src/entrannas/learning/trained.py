@@ -308,7 +308,7 @@ def load(path: str | Path, device: Device = "auto", listeners: Sequence[Listener
 
 def _weights_in(run: Run, events: Events) -> tuple[dict[str, Tensor], Path]:
     """Return the weights of a training, and the file that they were in: the checkpoint where there is no other yet."""
-    if run.sound(WEIGHTS) or not run.sound(CHECKPOINT):
+    if run.file(WEIGHTS) or not run.file(CHECKPOINT):
         return run.load_tensors(WEIGHTS)[1], run.path / WEIGHTS
     epoch, state = run.load_checkpoint()
     of = run.config(TrainConfig).epochs

@@ -76,7 +76,7 @@ def _swapped(cell: CellGenotype, node: int, old: Connection, new: Connection, sp
 
 def held_trials(run: Run) -> list[HeldTrial]:
     """Return the trials of a run that have ended."""
-    return list(run.read(TRIALS, HeldTrials).trials) if run.sound(TRIALS) else []
+    return list(run.read(TRIALS, HeldTrials).trials) if run.file(TRIALS) else []
 
 
 def compete(

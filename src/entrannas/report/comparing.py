@@ -26,7 +26,7 @@ def comparison_of(readings: Sequence[tuple[str, Reading]]) -> dict[str, Any]:
     Raises:
         InputError: a file of a run is damaged.
     """
-    genotypes = [one.run.genotype() if one.run.sound(GENOTYPE) else None for _, one in readings]
+    genotypes = [one.run.genotype() if one.run.file(GENOTYPE) else None for _, one in readings]
     shared = _shared([one for one in genotypes if one])
     rows = []
     for (name, reading), genotype in zip(readings, genotypes, strict=True):

@@ -37,7 +37,7 @@ def film_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
         InputError: an architecture is damaged.
     """
     texts = [line["genotype"] for line in lines if "genotype" in line]
-    found = run.genotype().to_text() if run.sound(GENOTYPE) else None
+    found = run.genotype().to_text() if run.file(GENOTYPE) else None
     if found and found not in texts[-1:]:  # a training's, what trials have found, or the next epoch has derived so far
         texts.append(found)
     pictures: dict[str, int] = {}
@@ -75,7 +75,7 @@ def alphas_of(run: Run, lines: list[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         InputError: the arrays are damaged.
     """
-    if not run.sound(ALPHAS):
+    if not run.file(ALPHAS):
         return {"alphas": None}
     notes, arrays = run.load_tensors(ALPHAS)
     space = json.loads(notes["space"])

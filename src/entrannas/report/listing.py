@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from entrannas.core.errors import InputError
-from entrannas.files.whole import read_whole
+from entrannas.files.whole import digest_of, read_whole
 from entrannas.report.beside import BENCH, check_own
 from entrannas.report.facts import plain
 from entrannas.report.film import thinned
 from entrannas.report.reading import Reading, understood
 from entrannas.runs.claim import in_use
-from entrannas.runs.records import digest_of
 from entrannas.runs.run import Run
 
 _DEPTH = 3  # folders between the directory and a run: those of a benchmark lie in its own
@@ -118,7 +117,7 @@ def read_bench(path: Path) -> dict[str, Any]:
     """Read what the page of a benchmark shows.
 
     Raises:
-        InputError: it is damaged, or an older version's, which has no curves.
+        InputError: it is damaged.
     """
     check_own(path)
     try:
@@ -126,5 +125,5 @@ def read_bench(path: Path) -> dict[str, Any]:
         shown = {name: held[name] for name in ("methods", "settings", "plot")}
         json.dumps([shown, shown["plot"]["lines"]], allow_nan=False)
     except (ValueError, TypeError, LookupError, RecursionError):
-        raise InputError(f"{path / BENCH} cannot be shown: it is no whole JSON, or an older version's") from None
+        raise InputError(f"{path / BENCH} cannot be shown: it is no whole JSON") from None
     return {"kind": "benchmark", "name": path.name, **shown}

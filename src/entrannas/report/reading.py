@@ -72,7 +72,7 @@ class Reading:
             InputError: a file of the run is damaged or lost.
         """
         if state is None:
-            state = "ended" if run.sound(RESULT) else "running" if in_use(run.path) else "stopped"
+            state = "ended" if run.file(RESULT) else "running" if in_use(run.path) else "stopped"
         with understood(run):
             settings = _json(run, CONFIG) or {}
             _Settings.model_validate(settings)
@@ -133,5 +133,5 @@ def understood(run: Run) -> Iterator[None]:
 
 def _json(run: Run, name: str) -> dict[str, Any] | None:
     """Read a file of the run as it is: what it may hold is the affair of those who go by it."""
-    path = run.sound(name)
+    path = run.file(name)
     return dict(json.loads(read_whole(path, _MOST))) if path else None

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from entrannas.core.errors import InputError
 from entrannas.files.extras import needs
+from entrannas.files.whole import digest_of
 from entrannas.report.beside import BENCH
 from entrannas.report.comparing import MOST, comparison_of
 from entrannas.report.facts import facts_of
@@ -22,7 +23,6 @@ from entrannas.report.listing import Runs, read_bench, tag_of
 from entrannas.report.page import View, page_of
 from entrannas.report.reading import Reading
 from entrannas.report.server import serve
-from entrannas.runs.records import digest_of
 from entrannas.runs.run import ALPHAS, CONFIG, GENOTYPE, METRICS, RESULT, Run
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def watching(root: Path, host: str) -> "FastAPI":
     @app.get("/file")
     def file(run: str, name: str) -> Response:
         path = runs.found()[run]
-        there = Run.open(path).sound({one: one for one in FILES}[name])
+        there = Run.open(path).file({one: one for one in FILES}[name])
         if there is None:
             raise KeyError(name)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

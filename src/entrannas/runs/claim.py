@@ -1,56 +1,51 @@
-"""A directory that belongs to one process: claimed by its creation, held by a lock that dies with the process."""
+"""A directory that one process uses at a time, by a lock that ends with the process."""
 
-import fcntl
 import os
-import struct
-import sys
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from stat import S_ISDIR
 from typing import Self
 
+from filelock import FileLock, Timeout
+
 from entrannas.core.errors import InputError
-from entrannas.files.whole import opened, unwritable
+from entrannas.files.whole import names_in, unwritable
 
 LOCK = ".lock"
 
 _TRIES = 100
-
-# What `fcntl` calls `struct flock`: type, whence, start, length and process, or these in the order of macOS.
-_FLOCK, _TYPE = ("hhqqi4x", 0) if sys.platform == "linux" else ("qqihh", 3)
-_WANTED = (fcntl.F_WRLCK, 0, 0, 0, 0) if sys.platform == "linux" else (0, 0, 0, fcntl.F_WRLCK, 0)
-
-_held: dict[tuple[int, int], "Claim"] = {}
-"""The claims of this process by device and number of the directory: the lock keeps other processes off alone."""
+_PATIENCE = 0.25  # seconds: a reader that asks whether a directory is in use holds the lock for a moment
+_PART = re.compile(r"\..*\.part")  # what `write_whole` leaves when it is killed
 
 
 class Claim:
     """A directory that nobody else uses until it is released, or this process ends in whatever way.
-
-    It is held by a POSIX record lock on a file in it. Processes that are forked, as those that decode images, do not
-    inherit such a lock, so that none of a run that was killed keeps it.
 
     Attributes:
         path: the directory.
     """
 
     def __init__(self, path: Path, check: Callable[[], object] = lambda: None) -> None:
-        """Take a directory, which is made where it is missing.
+        """Claim a directory, which is made where it is missing.
 
         Args:
             path: the directory.
-            check: raises an `InputError` where what is there may not be used; nothing is written into it then.
+            check: raises an `InputError` where the content of the directory forbids it; nothing is written then.
 
         Raises:
-            InputError: another process or run uses the directory, or it cannot be written.
+            InputError: another process or run uses the directory, or the directory cannot be written.
         """
-        self.path = path
+        self.path, self._lock, self._made = path, FileLock(path / LOCK, timeout=_PATIENCE), list[Path]()
         if not os.path.lexists(path / LOCK):
             check()
         try:
-            self._made = self._take()
+            self._acquire()
+        except Timeout:
+            raise InputError(
+                f"{path} is in use by another run: wait until it has ended, or choose another --out"
+            ) from None
         except OSError as error:
             raise unwritable(path, error) from None
         try:
@@ -61,89 +56,106 @@ class Claim:
 
     @classmethod
     def new(cls, name: str) -> Self:
-        """Take a new directory in `runs/`, named by the time; of several in a second, the later ones have numbers.
+        """Claim a new directory in `runs/`, named by the time, and by a number if there are several in a second.
 
         Raises:
-            InputError: it cannot be written.
+            InputError: the directory cannot be written.
         """
         name = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         for number in range(1, _TRIES):
             path = Path("runs", name if number == 1 else f"{name}-{number}")
             try:
-                made = _make(path)
-            except FileNotFoundError:
+                above = _make(path.parent)
+                path.mkdir()
+            except FileExistsError:
                 continue
             except OSError as error:
                 raise unwritable(path, error) from None
-            if path in made:
-                claim = cls(path)
-                claim._made = made
-                return claim
+            claim = cls(path)
+            claim._made = [*above, path]
+            return claim
         raise InputError(f"there can be no new directory {path}: choose an --out")
 
-    def _take(self) -> list[Path]:
-        """Lock the directory, and return what had to be made. Others may remove what they had made at any moment."""
+    def _acquire(self) -> None:
+        """Lock the directory; another process that releases it may remove directory and lock at any moment."""
         for _ in range(_TRIES):
             with suppress(FileNotFoundError):
-                made = _make(self.path)
-                self._lock()
-                return made
+                self._made += _make(self.path)
+                (self.path / LOCK).touch()
+                before = (self.path / LOCK).stat()
+                self._lock.acquire()
+                if os.path.samestat(before, (self.path / LOCK).stat()):
+                    return
+            self._lock.release()
         raise FileNotFoundError(2, os.strerror(2))
 
-    def _lock(self) -> None:
-        about = self.path.stat()
-        self._key = about.st_dev, about.st_ino
-        if _held.setdefault(self._key, self) is not self:
-            raise InputError(f"{self.path} is in use by another run of this process: choose another --out")
-        self._file = -1
-        try:
-            self._file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                raise InputError(
-                    f"{self.path} is in use by another process: wait until that has ended, or choose another --out"
-                ) from None
-            if not os.path.samestat(os.fstat(self._file), (self.path / LOCK).stat()):
-                raise FileNotFoundError
-        except BaseException:
-            self._let_go()
-            raise
-
-    def _let_go(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-        del _held[self._key]
-
     def __enter__(self) -> Self:
-        """Enter what is done in the directory."""
+        """Return the claim."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Release it."""
+        """Release the directory."""
         self.release()
 
     def release(self) -> None:
-        """Let others have the directory. If it was made and nothing was begun in it, it is removed again."""
+        """Release the directory, and remove it if this claim has made it and nothing was begun in it."""
         with suppress(OSError):
             if self._made and os.listdir(self.path) == [LOCK]:
                 (self.path / LOCK).unlink()
                 for folder in reversed(self._made):
                     folder.rmdir()
-        self._let_go()
+        self._lock.release()
+
+
+def claimed(
+    out: str | Path | None,
+    name: str,
+    resume: bool,
+    check: Callable[[Path], object] = lambda path: None,
+    left: Callable[[set[str]], bool] = lambda names: False,
+) -> Claim:
+    """Claim the directory of a command.
+
+    Args:
+        out: the directory; None for a new one in `runs/`.
+        name: what a new directory is called.
+        resume: go on with what the directory holds.
+        check: raises an `InputError` if the directory holds nothing that can be resumed.
+        left: whether files, by their names, are what a start leaves that was stopped early.
+
+    Raises:
+        InputError: the directory is in use, not empty, or holds something else than what is to be resumed.
+    """
+    if out is None:
+        if resume:
+            raise InputError("there is nothing to resume: give the directory as --out")
+        return Claim.new(name)
+    path = Path(out)
+    return Claim(path, (lambda: check(path)) if resume else (lambda: check_free(path, left)))
+
+
+def check_free(path: Path, left: Callable[[set[str]], bool] = lambda names: False) -> None:
+    """Refuse a directory that holds anything, see `claimed`.
+
+    Raises:
+        InputError: the directory is not empty, or a file.
+    """
+    names = {name for name in names_in(path) if name != LOCK and not _PART.fullmatch(name)}
+    if names and not left(names):
+        raise InputError(f"{path} is not empty: choose another --out, or go on with what it holds by --resume")
 
 
 def in_use(path: Path) -> bool:
-    """Tell whether somebody holds a claim on a directory, without a touch of the lock."""
+    """Return whether somebody holds a claim on a directory."""
     try:
-        about = path.stat()
-        if (about.st_dev, about.st_ino) in _held:  # to open the file here, and to close it, would let go of the lock
-            return True
-        with opened(path / LOCK) as file:
-            answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *_WANTED))
-    except (OSError, InputError):
-        return False
-    return bool(struct.unpack(_FLOCK, answer)[_TYPE] != fcntl.F_UNLCK)
+        if (path / LOCK).exists():
+            with FileLock(path / LOCK, timeout=0):
+                pass
+    except Timeout:
+        return True
+    except OSError:  # a directory of somebody else
+        pass
+    return False
 
 
 def _make(path: Path) -> list[Path]:
@@ -151,12 +163,9 @@ def _make(path: Path) -> list[Path]:
     made = []
     for folder in [*reversed(path.parents), path]:
         if not folder.is_dir():
-            try:
+            with suppress(FileExistsError):
                 folder.mkdir()
-            except FileExistsError:
-                with suppress(FileNotFoundError):  # a directory is one in the same look, should it be removed next
-                    if not S_ISDIR(folder.lstat().st_mode) and not folder.is_dir():
-                        raise
-            else:
                 made.append(folder)
+            if not folder.is_dir():
+                folder.mkdir()  # raises what is wrong
     return made

@@ -1,18 +1,15 @@
 """What the JSON files of a run hold, read strictly: types are not turned into others, and numbers are finite."""
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from entrannas.core.errors import InputError
 from entrannas.core.genotype import Genotype, read_genotype
 from entrannas.data.summary import DataSummary
 from entrannas.files.validation import explain
-from entrannas.files.whole import opened, read_whole, to_json
+from entrannas.files.whole import read_whole
 
 _MOST = 2**20  # bytes of a genotype; the published ones have some hundred
 
@@ -52,7 +49,7 @@ class Change(Record):
 
 
 class About(Record):
-    """What `run.json` holds: what a run is, and which content of its other files is its own.
+    """What `run.json` holds: what a run is.
 
     Attributes:
         command: what made it: search or train.
@@ -63,9 +60,6 @@ class About(Record):
         changes: the settings that were changed on the way.
         launch: the name by which torchrun has started its processes, if it has: those that it starts again go on with
             the run.
-        digests: of each file the digests of what it may hold, see `Run.write`; None stands for no file. Names are those
-            of files in the directory itself.
-        digest: of all this.
     """
 
     command: str
@@ -75,48 +69,6 @@ class About(Record):
     data: DataSummary
     changes: tuple[Change, ...] = ()
     launch: str | None = None
-    digests: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], tuple[str | None, ...]] = {}
-    digest: str = ""
-
-    def sealed(self) -> bytes:
-        """Return the file's content, with the digest of it."""
-        content = self.model_dump(mode="json", exclude={"digest"})
-        return to_json(content | {"digest": digest_of(_canonical(content))})
-
-    @classmethod
-    def unsealed(cls, path: Path, content: bytes) -> Self:
-        """Read the file's content.
-
-        Raises:
-            InputError: it is not what `sealed` returned.
-        """
-        about = parse(path, content, TypeAdapter(cls))
-        written = from_json(content)
-        if written.pop("digest", None) != digest_of(_canonical(written)):
-            raise damaged(path)
-        return about
-
-
-def _canonical(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-
-
-def digest_of(content: bytes) -> str:
-    """Return the digest of a file's content."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def file_digest(path: Path) -> str | None:
-    """Return the digest of a file's content; None where there is no file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with opened(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
 
 
 Parsed = TypeVar("Parsed")
@@ -135,7 +87,7 @@ def parse(path: Path, content: bytes, kind: TypeAdapter[Parsed]) -> Parsed:
         raise damaged(path, "it is no whole JSON" if json_is_broken else explain(error)) from None
 
 
-def damaged(path: Path, why: str = "it is not what the run wrote") -> InputError:
+def damaged(path: Path, why: str) -> InputError:
     """Say that a file of a run cannot be used, and what to do."""
     return InputError(f"{path} is damaged: {why}; put a copy back, or start anew with another --out")
 

@@ -1,8 +1,8 @@
 """A run directory: what a search or a training leaves, and what it needs to go on after it was killed.
 
-    run.json                the command, versions, device, what was learned of the data, and the digests of the others
+    run.json                the command, versions, device, and what was learned of the data
     config.json             the resolved configuration; what has it is a run
-    metrics.jsonl           a line an epoch
+    metrics.jsonl           a line an epoch, appended
     images.safetensors      which images are learned from, and which are held out
     genotype.json           rewritten at every epoch of a search
     alphas.safetensors      the architecture variables at every epoch of a search
@@ -13,13 +13,13 @@
     result.json             once the run has ended
 
 Tensors are safetensors and everything else is JSON, so that nothing that is loaded can run code. Files are written
-whole or not at all, and are used only while they are what the run wrote. Who writes holds a `Claim` on the directory;
-who reads needs none, and may do so while the run goes on.
+whole or not at all. Who writes holds a `Claim` on the directory; who reads needs none, and may do so while the run goes
+on.
 """
 
 import json
 import os
-import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,10 @@ from pydantic import TypeAdapter
 from entrannas.core.errors import InputError
 from entrannas.core.genotype import Genotype
 from entrannas.data.summary import DataSummary
-from entrannas.files.whole import names_in, read_whole, to_json, write_whole
-from entrannas.runs.claim import LOCK, Claim
+from entrannas.files.whole import append_line, read_whole, to_json, write_whole
+from entrannas.runs.claim import Claim, check_free, claimed
 from entrannas.runs.configuration import Configuration
-from entrannas.runs.records import About, Change, Epoch, Record, damaged, digest_of, file_digest, genotype_in, parse
+from entrannas.runs.records import About, Change, Epoch, Record, damaged, genotype_in, parse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,8 @@ EPOCHS = "epochs"
 """One that may be so of a training, whose rate alone hangs on it; in a search much more does."""
 
 _MOST = 2**26  # bytes
-_PART = re.compile(r"\..*\.part")  # what `write_whole` leaves when it is killed
+_BEFORE_CONFIG = IMAGES, GENOTYPE, LATENCIES
+"""What a run may begin with, beside `run.json` before and `config.json` behind."""
 
 Settings = TypeVar("Settings", bound=Configuration)
 Read = TypeVar("Read", bound=Record)
@@ -80,39 +81,28 @@ class Run:
 
     @classmethod
     def claim(cls, path: str | Path | None, command: str, config: Configuration, resume: bool) -> Claim:
-        """Claim the directory for a run of `command`, search or train.
+        """Claim the directory for a run.
 
         Args:
             path: the directory; None for a new one in `runs/`.
             command: search or train.
             config: the settings.
-            resume: the run is there already and is to be gone on with.
+            resume: the run is there already and is to be resumed.
 
         Raises:
             InputError: the directory is in use, or holds something else than what is to be resumed.
         """
-        if path is None:
-            if resume:
-                raise InputError("there is nothing to resume: give the run directory as out")
-            return Claim.new(f"{command}-{Path(config.data).name}")
-        run = cls(Path(path))
-        if resume:
-            return Claim(run.path, lambda: cls.open(run.path, command, resume=True).check_settings(config))
-        return Claim(run.path, run.check_free)
+
+        def check(path: Path) -> None:
+            cls.open(path, command, resume=True).check_settings(config)
+
+        return claimed(path, f"{command}-{Path(config.data).name}", resume, check, _stopped_early)
 
     @classmethod
     def find(cls, path: str | Path) -> "Run | None":
-        """Return the run in a directory, if there is one that has begun.
-
-        Raises:
-            InputError: its `config.json` is lost.
-        """
+        """Return the run in a directory, if there is one that has begun."""
         folder = os.path.expanduser(path)
-        there = [name for name in (CONFIG, ABOUT) if os.path.lexists(os.path.join(folder, name))]
-        if not there:
-            return None
-        run = cls(Path(folder))
-        return run if CONFIG in there or run.sound(CONFIG) else None
+        return cls(Path(folder)) if os.path.lexists(os.path.join(folder, CONFIG)) else None
 
     @classmethod
     def open(cls, path: Path, command: str | None = None, resume: bool = False) -> "Run":
@@ -124,7 +114,7 @@ class Run:
         run = cls.find(path)
         if run is None:
             if os.path.lexists(path / ABOUT):
-                raise InputError(f"no run in {path}: it was stopped before it began, start it without --resume")
+                raise InputError(f"no run in {path}, which lacks {CONFIG}: start one without --resume")
             raise InputError(f"no run in {path}" + (": start one without --resume" if resume else ""))
         if command not in (None, run.command):
             raise InputError(f"{path} is the run of a {run.command}, not of a {command}{run._use(resume)}")
@@ -141,20 +131,9 @@ class Run:
         """Refuse a directory that holds anything but what a start leaves that was stopped before the run began.
 
         Raises:
-            InputError: it does, or is no directory.
+            InputError: the directory holds something else, or is a file.
         """
-        names = {name for name in names_in(self.path) if name != LOCK and not _PART.fullmatch(name)}
-        if names and not self._stopped_early(names):
-            what = "holds another run" if CONFIG in names else "is not empty"
-            raise InputError(f"{self.path} {what}: choose another --out, or go on with a run by --resume")
-
-    def _stopped_early(self, names: set[str]) -> bool:
-        """Tell whether files are those of a start that was stopped before `config.json` was there."""
-        try:
-            digests = self.about().digests if ABOUT in names else {}
-        except InputError:
-            return False
-        return names <= {ABOUT, *digests} - {CONFIG} and None in digests.get(CONFIG, (None,))
+        check_free(self.path, _stopped_early)
 
     @property
     def command(self) -> str:
@@ -189,15 +168,13 @@ class Run:
             config: its settings.
             files: the content of other files, by name.
         """
-        if not self.writes:
-            return
-        if (self.path / ABOUT).exists():  # what a start left that was stopped
-            for name in self.about().digests:
+        if self.writes:
+            for name in _BEFORE_CONFIG:  # of a start that was stopped
                 (self.path / name).unlink(missing_ok=True)
-        write_whole(self.path / ABOUT, about.sealed())
-        for name, content in files.items():
-            self.write(name, content)
-        self.write_json(CONFIG, config.model_dump(mode="json"))
+            self.write_json(ABOUT, about.model_dump(mode="json"))
+            for name, content in files.items():
+                self.write(name, content)
+            self.write_json(CONFIG, config.model_dump(mode="json"))
 
     def go_on(self, about: About, config: Configuration, epoch: int) -> tuple[Change, ...]:
         """Take the run up again before an epoch; metrics of later ones are forgotten.
@@ -221,14 +198,10 @@ class Run:
         kept = tuple(one for one in before.changes if one.epoch < epoch or getattr(there, one.setting) == one.after)
         if not self.writes:
             return changes
-        its_own = {"changes": kept + changes, "digests": before.digests}
-        about = about.model_copy(update=its_own)
-        write_whole(self.path / ABOUT, about.sealed())
+        self.write_json(ABOUT, about.model_copy(update={"changes": kept + changes}).model_dump(mode="json"))
         if there != config:
             self.write_json(CONFIG, config.model_dump(mode="json"))
-        lines = self._lines()
-        if len(lines) > epoch:
-            self.write(METRICS, b"".join(lines[:epoch]))
+        self.write(METRICS, b"".join(self._lines()[:epoch]))
         return changes
 
     def about(self) -> About:
@@ -237,23 +210,17 @@ class Run:
         Raises:
             InputError: it is missing or damaged.
         """
-        path = self.path / ABOUT
-        try:
-            return About.unsealed(path, read_whole(path, _MOST))
-        except FileNotFoundError:
-            raise _lost(path) from None
+        return self.read(ABOUT, About)
 
     def config(self, kind: type[Settings]) -> Settings:
-        """Return the run's settings.
-
-        None may be missing, since defaults are not the same for ever, but for those that older runs do not have.
+        """Return the run's settings, of which none may be missing, since defaults are not the same for ever.
 
         Raises:
             InputError: they are missing, damaged, or none of that kind.
         """
         path = self._needed(CONFIG)
         try:  # not by pydantic's parser, which takes no names of folders that are not UTF-8
-            stored = kind.before() | dict(json.loads(read_whole(path, _MOST)))
+            stored = dict(json.loads(read_whole(path, _MOST)))
         except (ValueError, TypeError, RecursionError):
             raise damaged(path, "it is no whole JSON") from None
         for name in kind.model_fields:
@@ -292,13 +259,15 @@ class Run:
         return lines
 
     def _lines(self) -> list[bytes]:
-        path = self.sound(METRICS)
-        return path.read_bytes().splitlines(keepends=True) if path else []  # of any size: it is what the run wrote
+        """Return the whole lines of `metrics.jsonl`: the last may be half written."""
+        path = self.file(METRICS)
+        lines = path.read_bytes().splitlines(keepends=True) if path else []
+        return [line for line in lines if line.endswith(b"\n")]
 
     def log(self, metrics: Mapping[str, Any]) -> None:
-        """Add a line to `metrics.jsonl`."""
+        """Append a line to `metrics.jsonl`."""
         if self.writes:
-            self.write(METRICS, b"".join([*self._lines(), json.dumps(metrics).encode(), b"\n"]))
+            append_line(self.path / METRICS, json.dumps(metrics).encode())
 
     def read(self, name: str, kind: type[Read]) -> Read:
         """Read one of the run's JSON files.
@@ -309,47 +278,33 @@ class Run:
         path = self._needed(name)
         return parse(path, read_whole(path, _MOST), TypeAdapter(kind))
 
-    def sound(self, name: str) -> Path | None:
-        """Return the path of a file of the run which is what the run wrote; None where it has not written it yet.
+    def file(self, name: str) -> Path | None:
+        """Return the path of a file of the run; None where the run has not written the file yet.
 
         Raises:
-            InputError: it is damaged or lost.
+            InputError: it is no regular file, but a link, say, which could lead out of the run.
         """
         path = self.path / name
-        about = self.about()
-        while (there := file_digest(path)) not in about.digests.get(name, (None,)):
-            before, about = about, self.about()
-            if about == before:  # else the run goes on, and has written the file since
-                raise damaged(path) if there else _lost(path)
-        return path if there else None
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from None
+        if not stat.S_ISREG(mode):
+            raise InputError(f"cannot read {path}: it is no regular file; a link could lead out of the run")
+        return path
 
     def _needed(self, name: str) -> Path:
-        path = self.sound(name)
+        path = self.file(name)
         if path is None:
             raise InputError(f"{self.path / name} is missing: the run is not complete")
         return path
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file of the run whole, so that whatever a kill leaves is accepted by `sound`, and nothing else is.
-
-        Two files cannot be replaced at once. So `run.json` comes first, with two digests of the file: that of what is
-        there, None if there is nothing, and that of what is to be there. Then the file is replaced. A kill in between
-        leaves the old file, which is the first of the two. Which of them is there is settled by the next write of any
-        file: only that remains accepted.
-        """
-        if not self.writes:
-            return
-        about = self.about()
-        accepted = {other: self._settled(other, digests) for other, digests in about.digests.items()}
-        accepted[name] = tuple(dict.fromkeys((*accepted.get(name, (None,))[-1:], digest_of(content))))
-        write_whole(self.path / ABOUT, about.model_copy(update={"digests": accepted}).sealed())
-        write_whole(self.path / name, content)
-
-    def _settled(self, name: str, digests: tuple[str | None, ...]) -> tuple[str | None, ...]:
-        if len(digests) == 1:
-            return digests
-        there = file_digest(self.path / name)
-        return (there,) if there in digests else digests
+        """Write a file of the run whole."""
+        if self.writes:
+            write_whole(self.path / name, content)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file of the run, see `write`."""
@@ -384,7 +339,7 @@ class Run:
         """
         from entrannas.runs.checkpoints import load_tensors
 
-        path = self.sound(CHECKPOINT)
+        path = self.file(CHECKPOINT)
         if path is None:
             return 0, {}
         notes, state = load_tensors(path)
@@ -396,5 +351,6 @@ class Run:
         return epoch, state
 
 
-def _lost(path: Path) -> InputError:
-    return InputError(f"{path} is missing: put a copy back, or start anew with another --out")
+def _stopped_early(names: set[str]) -> bool:
+    """Return whether files are those of a start that was stopped before `config.json` was there."""
+    return ABOUT in names and names <= {ABOUT, *_BEFORE_CONFIG}

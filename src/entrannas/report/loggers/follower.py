@@ -79,7 +79,7 @@ def _past(run: Run, first_epoch: int) -> Iterator[EpochEnded | TrialEnded]:
     """Yield what a run has kept of its epochs before `first_epoch`, and of its trials."""
     for epoch in run.metrics(Epoch)[:first_epoch]:
         yield EpochEnded(epoch.model_dump())
-    if run.sound(TRIALS):
+    if run.file(TRIALS):
         for trial in run.read(TRIALS, _Trials).trials:
             yield TrialEnded(trial)
 

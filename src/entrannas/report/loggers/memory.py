@@ -33,4 +33,4 @@ def keep(run: Run, name: str, logged: str) -> None:
 
 
 def _ids(run: Run) -> dict[str, str]:
-    return run.read(_FILE, _Loggers).ids if run.sound(_FILE) else {}
+    return run.read(_FILE, _Loggers).ids if run.file(_FILE) else {}
