@@ -194,7 +194,7 @@ def test_what_is_not_installed_is_named(package: str, run: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError) as caught:
         export(run)
-    assert str(caught.value) == f"this needs {package}: pip install 'entrannas[export]'"
+    assert str(caught.value) == f"this needs {package}: pip install onnx onnxscript onnxruntime"
 
 
 def test_a_folder_is_pushed_once_it_is_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

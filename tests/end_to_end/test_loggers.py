@@ -47,5 +47,5 @@ def test_a_client_that_is_missing_is_told_before_anything_begins(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     told = refused("search", "digits", "--out", "found", "--log", "wandb")
-    assert told == "entrannas: this needs wandb: pip install 'entrannas[wandb]'\n"
+    assert told == "entrannas: this needs wandb: pip install wandb\n"
     assert list(tmp_path.iterdir()) == []

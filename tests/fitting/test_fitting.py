@@ -278,12 +278,12 @@ def test_the_pace_of_steps_is_looked_at_once(planned_fit: Fit, monkeypatch: pyte
 
 def test_what_cannot_be_exported_is_told_and_the_fit_goes_on(planned_fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **others: object) -> None:
-        raise InputError("this needs onnx: pip install 'entrannas[export]'")
+        raise InputError("this needs onnx: pip install onnx onnxscript onnxruntime")
 
     monkeypatch.setattr(fitting, "export", refuse)
     heard: list[Event] = []
     assert planned_fit(listeners=[heard.append]).network is None
-    assert _told(heard)[-1] == "no ONNX file is written: this needs onnx: pip install 'entrannas[export]'"
+    assert _told(heard)[-1] == "no ONNX file is written: this needs onnx: pip install onnx onnxscript onnxruntime"
 
 
 def test_too_little_time_is_a_line_and_nothing_is_left(planned_fit: Fit, tmp_path: Path) -> None:

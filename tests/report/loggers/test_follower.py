@@ -2,11 +2,9 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from PIL import Image
 
-from entrannas.report.loggers.follower import Follower
-from entrannas.report.loggers.logger import Point
+from entrannas.report.loggers.follower import Follower, Point
 from entrannas.runs.events import EpochEnded, Message, RunBegan, RunEnded, StageBegan, StageEnded, Stepped
 from entrannas.runs.run import Run
 
@@ -14,18 +12,16 @@ from .telling import FIRST, RESULT, SECOND, Told, trial
 
 
 class Notes:
-    """A logger that keeps what it is told, and has some points from before."""
+    """A logger that keeps what it is told."""
 
-    place = "here"
+    address = "here"
 
-    def __init__(self, has: int = 0) -> None:
-        self.has = has
+    def __init__(self) -> None:
         self.points: list[Point] = []
         self.ended: list[bool] = []
 
-    def begin(self, run: Run, config: Mapping[str, Any], first_epoch: int) -> int:
-        self.config = config
-        return self.has
+    def begin(self, run: Run, name: str, config: Mapping[str, Any]) -> None:
+        self.name, self.config = name, config
 
     def log(self, point: Point) -> None:
         self.points.append(point)
@@ -103,20 +99,7 @@ def test_a_training_shows_the_genotype_that_it_trains_once(told: Told) -> None:
     assert [point.texts.get("genotype") for point in notes.points] == [FIRST.to_text(), None]
 
 
-@pytest.mark.parametrize(("has", "lacks"), [(0, [0, 1, 2, 3]), (1, [1, 2, 3]), (2, [2, 3]), (4, [])])
-def test_a_resumed_run_tells_what_the_logger_lacks(told: Told, has: int, lacks: list[int]) -> None:
-    """One that is new to the run gets all, one that has an epoch that comes again does not get it twice."""
-    told.begin()
-    told.epochs(range(2))
-    notes = Notes(has)
-    listener = Follower(notes)
-    told.begin(listener, first_epoch=1)
-    told.epochs(range(1, 3), listener)
-    told.end(listener)
-    assert _steps(notes) == lacks
-
-
-def test_trials_that_have_been_held_are_told_to_a_logger_that_is_new_to_the_run(told: Told) -> None:
+def test_a_resumed_run_is_told_as_a_whole_under_a_name_that_says_so(told: Told) -> None:
     told.begin()
     told.epochs(range(3))
     told.trials(range(1))
@@ -125,7 +108,7 @@ def test_trials_that_have_been_held_are_told_to_a_logger_that_is_new_to_the_run(
     told.begin(listener, first_epoch=3)
     told.trials(range(1, 2), listener)
     told.end(listener)
-    assert _steps(notes) == [0, 1, 2, 3, 4, 5]
+    assert notes.name == "found, resumed at epoch 4" and _steps(notes) == [0, 1, 2, 3, 4, 5]
     assert [point.scalars.get("trial/accuracy") for point in notes.points[3:5]] == [0.5, 0.625]
 
 

@@ -76,29 +76,17 @@ def test_a_run_is_read_back_from_the_store_in_the_working_directory(told: Told) 
     assert (files / "genotype-002.txt").read_text() == SECOND.to_text()
 
 
-def test_a_resumed_run_has_each_point_once(
+def test_a_resumed_run_is_a_new_run_that_names_the_old_one(
     told: Told, stores: Stores, killed_and_resumed: Twice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = stores("store.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     assert [store in line for line in killed_and_resumed("mlflow")] == [True, True]
-    run = _only_run("mine")
-    assert _steps(run, "weights_loss") == [0, 1, 2]
-    assert _steps(run, "trial/accuracy") == [3, 4]
-    assert _steps(run, "result/seconds") == [5] and run.info.status == "FINISHED"
-    again = log_to("mlflow", tell=print)
-    told.begin(again, first_epoch=3)
-    told.end(again, whole=False)
-    assert _steps(_only_run("mine"), "result/seconds") == [5] and _only_run("mine").info.status == "KILLED"
-
-
-def test_a_resumed_run_that_is_not_in_the_store_is_told_there_as_a_whole(told: Told, stores: Stores) -> None:
-    for name, epochs in (("one", range(2)), ("other", range(2, 3))):
-        stores(name)
-        listener = log_to("mlflow", tell=print)
-        told.begin(listener, first_epoch=epochs.start)
-        told.epochs(epochs, listener)
-    assert _steps(_only_run(), "weights_loss") == [0, 1, 2]
+    client = _client()
+    runs = client.search_runs([client.get_experiment_by_name("mine").experiment_id], order_by=["start_time"])
+    assert [run.info.run_name for run in runs] == ["found", "found, resumed at epoch 2"]
+    assert _steps(runs[1], "weights_loss") == [0, 1, 2] and _steps(runs[1], "trial/accuracy") == [3, 4]
+    assert _steps(runs[1], "result/seconds") == [5] and runs[1].info.status == "FINISHED"
 
 
 def test_a_server_that_is_not_there_is_not_waited_for(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:

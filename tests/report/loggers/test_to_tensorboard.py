@@ -50,28 +50,6 @@ def test_a_resumed_run_has_each_point_once(told: Told, killed_and_resumed: Twice
     assert _steps(files, "result/seconds") == [5]
 
 
-def test_a_run_that_was_killed_in_its_first_epoch_has_each_point_once(told: Told, tick: Any) -> None:
-    before, after = (log_to("tensorboard", tell=print) for _ in range(2))
-    told.begin(before)
-    told.epochs(range(1), before)
-    tick()
-    told.begin(after, first_epoch=0)
-    told.epochs(range(2), after)
-    assert _steps(_files(told), "weights_loss") == [0, 1]
-
-
-def test_a_run_that_was_killed_in_its_trials_has_each_point_once(told: Told, tick: Any) -> None:
-    before, after = (log_to("tensorboard", tell=print) for _ in range(2))
-    told.begin(before)
-    told.epochs(range(3), before)
-    told.trials(range(1), before)
-    tick()
-    told.begin(after, first_epoch=3)
-    told.trials(range(1, 2), after)
-    files = _files(told)
-    assert (_steps(files, "weights_loss"), _steps(files, "trial/accuracy")) == ([0, 1, 2], [3, 4])
-
-
 def test_a_folder_that_cannot_be_written_ends_nothing(told: Told) -> None:
     told.begin()
     Path(told.run.path / "tensorboard").write_text("a file")

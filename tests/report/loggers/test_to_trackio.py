@@ -8,7 +8,7 @@ import pytest
 
 from entrannas.report.loggers.listening import log_to
 
-from .conftest import Twice, needs_trackio
+from .conftest import needs_trackio
 from .telling import FIRST, SECOND, Told
 
 pytestmark = needs_trackio
@@ -37,27 +37,6 @@ def test_a_run_is_read_back(told: Told) -> None:
     picture = Path(os.environ["TRACKIO_DIR"]) / "media" / rows[0][1]["cells/normal"]["file_path"]
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert lines == ["logged by trackio: trackio show --project entrannas"]
-
-
-def test_a_resumed_run_has_each_point_once(told: Told, killed_and_resumed: Twice) -> None:
-    killed_and_resumed("trackio")
-    assert [step for step, _ in _rows(told)] == [0, 1, 2, 3, 4, 5]
-
-
-def test_a_run_of_the_same_name_is_left_alone(told: Told, tmp_path: Path, tick: Any) -> None:
-    """Names of directories come again elsewhere: the resumed run, not the last of its name, is gone on with."""
-    other = Told(tmp_path / "elsewhere" / "found")
-    before, another, after = (log_to("trackio", tell=print) for _ in range(3))
-    told.begin(before)
-    told.epochs(range(2), before)
-    tick()
-    other.begin(another)
-    other.epochs(range(1), another)
-    other.end(another)
-    told.begin(after, first_epoch=1)
-    told.epochs(range(1, 3), after)
-    told.end(after)
-    assert [step for step, _ in _rows(other)] == [0, 1]
 
 
 def test_a_run_that_somebody_has_open_is_not_ended(told: Told) -> None:

@@ -1,33 +1,68 @@
-"""Turns what happens in a run into points, and tells a logger those that it lacks.
+"""Turns the events of a run into points, and gives them to a logger.
 
-A resumed run tells again what it has kept, and the logger says how many points it has already: so one that was killed,
-that failed for a while, or that is asked for at the resume only, has each point once in the end.
+A resumed run is logged as a new one, from its first epoch on, by what its directory holds.
 """
 
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from entrannas.core.genotype import Genotype
 from entrannas.report.drawing import render_cell
-from entrannas.report.loggers.logger import Logger, Point
 from entrannas.runs.events import EpochEnded, Event, RunBegan, RunEnded, TrialEnded
 from entrannas.runs.records import Epoch, Record
 from entrannas.runs.run import TRIALS, Run
 
 
+@dataclass(frozen=True)
+class Point:
+    """What is logged at once: an epoch, a trial, or the result of a run.
+
+    Attributes:
+        step: its number; the epochs of a run come first, from 0, then its trials, then its result.
+        scalars: numbers by name, such as `entropy/normal/0`.
+        texts: texts by name, such as `genotype`.
+        pictures: PNG files by name, such as `cells/normal`.
+    """
+
+    step: int
+    scalars: Mapping[str, float]
+    texts: Mapping[str, str]
+    pictures: Mapping[str, bytes]
+
+
+class Logger(Protocol):
+    """The client of a logging service. Any exception that it raises ends the logging, not the run.
+
+    Attributes:
+        address: where the logged run can be looked at, once it has begun.
+    """
+
+    address: str
+
+    def begin(self, run: Run, name: str, config: Mapping[str, Any]) -> None:
+        """Begin a logged run of that name, with the settings, the command and the path of the run directory."""
+
+    def log(self, point: Point) -> None:
+        """Log a point so that it stays if the process is killed."""
+
+    def end(self, whole: bool) -> None:
+        """End the logged run; `whole`: the run has its result, and was not broken off."""
+
+
 class _Trials(Record):
-    """What `trials.json` holds, of which nothing is looked into here."""
+    """What `trials.json` holds, unchecked."""
 
     trials: tuple[dict[str, Any], ...]
 
 
 class Follower:
-    """Follows a run for a logger.
+    """A listener that gives the points of a run to a logger.
 
     Attributes:
-        logger: whom it tells.
+        logger: the logger.
     """
 
     def __init__(self, logger: Logger) -> None:
@@ -38,8 +73,9 @@ class Follower:
         match event:
             case RunBegan(run, config, first_epoch):
                 self.run, self.step, self.genotype = run, 0, ""
+                name = run.path.absolute().name + (f", resumed at epoch {first_epoch + 1}" if first_epoch else "")
                 about = {"command": run.command, "run": str(run.path.absolute())}
-                self.has = self.logger.begin(run, about | config.model_dump(mode="json"), first_epoch)
+                self.logger.begin(run, name, about | config.model_dump(mode="json"))
                 for past in _past(run, first_epoch):
                     self._log(past)
             case EpochEnded() | TrialEnded():
@@ -50,7 +86,7 @@ class Follower:
                 self.logger.end(result is not None)
 
     def _log(self, event: EpochEnded | TrialEnded | RunEnded) -> None:
-        """Log what has happened, unless the logger has it; pictures and text of the genotype where it has changed."""
+        """Log an event, with pictures and text of the genotype where that has changed."""
         texts, pictures = {}, {}
         match event:
             case EpochEnded(figures):
@@ -60,14 +96,13 @@ class Follower:
                 texts["trial/genotype"] = figures["genotype"]
             case RunEnded(result):
                 prefix, figures = "result/", result or {}
-                found = figures.get("genotype")
-                genotype = Genotype.from_json(json.dumps(found)).to_text() if found else self.genotype
-        changed, self.genotype = genotype != self.genotype, genotype
-        if self.step >= self.has:
-            if changed:
-                texts["genotype"], pictures = genotype, _pictures(genotype)
-            scalars = {f"{prefix}{name}": value for name, value in _numbers(figures)}
-            self.logger.log(Point(self.step, scalars, texts, pictures))
+                derived = figures.get("genotype")
+                genotype = Genotype.from_json(json.dumps(derived)).to_text() if derived else self.genotype
+        if genotype != self.genotype:
+            self.genotype = texts["genotype"] = genotype
+            pictures = _pictures(genotype)
+        scalars = {f"{prefix}{name}": value for name, value in _numbers(figures)}
+        self.logger.log(Point(self.step, scalars, texts, pictures))
         self.step += 1
 
     def _given(self) -> str:
@@ -76,7 +111,7 @@ class Follower:
 
 
 def _past(run: Run, first_epoch: int) -> Iterator[EpochEnded | TrialEnded]:
-    """Yield what a run has kept of its epochs before `first_epoch`, and of its trials."""
+    """Yield the saved epochs of a run before `first_epoch`, and its trials."""
     for epoch in run.metrics(Epoch)[:first_epoch]:
         yield EpochEnded(epoch.model_dump())
     if run.file(TRIALS):
@@ -85,7 +120,7 @@ def _past(run: Run, first_epoch: int) -> Iterator[EpochEnded | TrialEnded]:
 
 
 def _numbers(figures: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers in figures by name, `entropy/normal/0` for one within others; `epoch` is told by the step."""
+    """Yield the numbers in figures by name, such as `entropy/normal/0`, but for `epoch`, which is the step."""
     for name, value in figures.items():
         match value:
             case bool() | int() | float() if name != "epoch":

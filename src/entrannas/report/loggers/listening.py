@@ -7,12 +7,11 @@ from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 
 from entrannas.core.errors import InputError, unknown
-from entrannas.report.loggers.follower import Follower
-from entrannas.report.loggers.logger import Logger
+from entrannas.report.loggers.follower import Follower, Logger
 from entrannas.runs.events import Event, Listener, RunBegan
 
 LOGGERS = {"tensorboard": "TensorBoard", "wandb": "WeightsAndBiases", "mlflow": "MLflow", "trackio": "Trackio"}
-"""The loggers by name, each a class in the file `to_NAME` of this room."""
+"""The loggers by name, each a class in the file `to_NAME` beside this one."""
 
 _LONGEST = 200  # characters of a failure
 
@@ -24,9 +23,9 @@ def _to_stderr(text: str) -> None:
 def log_to(*names: str, tell: Callable[[str], None] = _to_stderr) -> Listener:
     """Return a listener that logs a search or a training, which is passed on in `listeners`.
 
-    Where it logs is its client's affair: TensorBoard's files are in `RUN/tensorboard`, the others go by their own
-    environment variables, and by the project `entrannas` where these name none. A logger that fails is told of in a
-    line and left out: it ends nothing.
+    TensorBoard's files are in `RUN/tensorboard`; the other clients go by their own environment variables, and by the
+    project `entrannas` where these name none. A logger that fails is reported in a line and left out; the run goes on.
+    A resumed run is logged as a new one, from its first epoch on.
 
     Args:
         names: of `tensorboard`, `wandb`, `mlflow`, `trackio`, each of which is an extra of this package, as all of them
@@ -48,7 +47,7 @@ def log_to(*names: str, tell: Callable[[str], None] = _to_stderr) -> Listener:
                 tell(f"{name} logs nothing from here on: {_in_a_line(error)}")
             else:
                 if isinstance(event, RunBegan):
-                    tell(f"logged by {name}: {follower.logger.place}")
+                    tell(f"logged by {name}: {follower.logger.address}")
 
     return listen
 

@@ -1,4 +1,4 @@
-"""Trackio, by its own client: files of this machine, or a Space or server that its environment variables name."""
+"""Trackio: files of this machine, or a Space or server that its environment variables name."""
 
 import io
 import warnings
@@ -7,20 +7,17 @@ from contextvars import Context
 from typing import Any
 
 from entrannas.files.extras import needs
-from entrannas.report.loggers.logger import Point, run_name
-from entrannas.report.loggers.memory import keep, known
+from entrannas.report.loggers.follower import Point
 from entrannas.runs.run import Run
-
-_NAME = "trackio"
 
 
 class Trackio:
     """Logs to Trackio."""
 
-    place: str
+    address: str
 
     def __init__(self) -> None:
-        """Import what is needed.
+        """Import Trackio.
 
         Raises:
             InputError: it is not installed.
@@ -28,23 +25,14 @@ class Trackio:
         with needs("trackio"):
             import trackio  # noqa: F401
 
-    def begin(self, run: Run, config: Mapping[str, Any], first_epoch: int) -> int:
-        """Go on with the run that is known, where it is the last of its name, and ask it for its points."""
-        before = known(run, _NAME)
-        self._init(run, config, "allow" if before else "never")
-        if before and self.logged.id != before:
-            self._call(self.logged.finish)
-            self._init(run, config, "never")
-        keep(run, _NAME, self.logged.id)
-        self.place = f"trackio show --project {self.logged.project}"
-        return int(self.logged._next_step)
-
-    def _init(self, run: Run, config: Mapping[str, Any], resume: str) -> None:
+    def begin(self, run: Run, name: str, config: Mapping[str, Any]) -> None:
+        """Begin a run in the project `entrannas`."""
         import trackio
 
         self.context = Context()
-        settings = {"name": run_name(run), "config": dict(config), "resume": resume, "embed": False}
+        settings = {"name": name, "config": dict(config), "resume": "never", "embed": False}
         self.logged = self._call(trackio.init, "entrannas", **settings)
+        self.address = f"trackio show --project {self.logged.project}"
 
     def log(self, point: Point) -> None:
         """Log a point."""
@@ -59,10 +47,10 @@ class Trackio:
         self._call(self.logged.finish)
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
-        """Call something of Trackio's, in a context of our own: a run that somebody has open there is left alone.
+        """Call a function of Trackio in a context of our own: a run that somebody has open there is left alone.
 
         Raises:
-            RuntimeError: it has failed, of which Trackio itself would only warn.
+            RuntimeError: the call has failed, of which Trackio itself would only warn.
         """
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("ignore")

@@ -1,19 +1,15 @@
-"""Weights & Biases, by its own client."""
+"""Weights & Biases: its service, or files in `RUN/wandb` where `WANDB_MODE=offline` says so."""
 
 import io
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from entrannas.files.extras import needs
-from entrannas.report.loggers.logger import Point, run_name
-from entrannas.report.loggers.memory import keep, known
-from entrannas.report.loggers.wandb_file import points
+from entrannas.report.loggers.follower import Point
 from entrannas.runs.run import Run
 
-_NAME = "wandb"
 _SETTINGS = {
     "console": "off",  # stdout and stderr stay what they are
     "silent": True,
@@ -25,12 +21,12 @@ _SETTINGS = {
 
 
 class WeightsAndBiases:
-    """Logs to Weights & Biases, or for it to `RUN/wandb` where `WANDB_MODE=offline` says so."""
+    """Logs to Weights & Biases."""
 
-    place: str
+    address: str
 
     def __init__(self) -> None:
-        """Import what is needed.
+        """Import its client.
 
         Raises:
             InputError: it is not installed.
@@ -38,31 +34,23 @@ class WeightsAndBiases:
         with needs("wandb"):
             import wandb  # noqa: F401
 
-    def begin(self, run: Run, config: Mapping[str, Any], first_epoch: int) -> int:
-        """Go on with the run of the same id. How many points it has, the server knows; offline, its files tell."""
+    def begin(self, run: Run, name: str, config: Mapping[str, Any]) -> None:
+        """Begin a run in the project of the environment, or in `entrannas`."""
         import wandb
 
-        run_id = known(run, _NAME) or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
-        keep(run, _NAME, run_id)
         online = wandb.setup().settings.mode in ("online", "run", "shared")
         if online and not wandb.login(prompt=False, verify=False):  # init would ask for a key, and wait for it
             raise RuntimeError("there is no login: use wandb login, WANDB_API_KEY, or WANDB_MODE=offline")
         self.logged = wandb.init(
-            id=run_id,
-            resume="allow" if online else None,
             config=dict(config),
             settings=wandb.Settings(**_unless_set(_SETTINGS)),
-            **_unless_set({"project": "entrannas", "name": run_name(run), "dir": str(run.path.absolute())}),
+            **_unless_set({"project": "entrannas", "name": name, "dir": str(run.path.absolute())}),
         )
-        if not self.logged.offline:
-            self.place = str(self.logged.url)
-            return int(self.logged.step)
         folder = Path(self.logged.dir).parent
-        self.place = f"wandb sync {folder}"
-        return points(folder.parent, run_id)
+        self.address = f"wandb sync {folder}" if self.logged.offline else str(self.logged.url)
 
     def log(self, point: Point) -> None:
-        """Log a point in one piece: what comes later for a step that has been logged is refused."""
+        """Log a point in one piece: a later addition to a step that has been logged is refused."""
         import wandb
         from PIL import Image
 
