@@ -61,7 +61,7 @@ COMMENTS = """\
 # memory        about 1.5 GB
 # shorter       --epochs 4: about 60.5 min, 0.50 times (fewer epochs)
 
-# The data
+# What most runs need
 """
 
 
@@ -133,7 +133,7 @@ def test_a_run_can_be_begun_by_what_was_printed(
         (["--resume", "--out", "there"], "--dry-run is for a run that has not begun: leave --resume out"),
         (["--json"], "--dry-run prints a settings file: leave --json out"),
         (["--devices", 2], "--dry-run measures the steps of one process: leave --devices, or the launcher, out"),
-        (["--out", "there"], "there is not empty: choose another --out, or go on with a run by --resume"),
+        (["--out", "there"], "there is not empty: choose another --out, or go on with what it holds by --resume"),
     ],
 )
 @pytest.mark.parametrize("command", [["search"], ["train", "darts-v2"]])

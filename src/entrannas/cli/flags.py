@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 import typer
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from typer.models import ArgumentInfo
 
 from entrannas.core.errors import InputError
 from entrannas.files.validation import explain
 from entrannas.runs.bounds import Between, Count
-from entrannas.runs.configuration import GROUPS, RUN, Configuration
+from entrannas.runs.configuration import GROUPS, MAIN, RUN, Configuration
 from entrannas.runs.run import Run
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def _parser(kind: Any) -> Callable[[Any], Any]:
     return parse
 
 
-Out = Annotated[Path | None, option(RUN, "The run directory. Default: a new one in runs/.")]
-Resume = Annotated[bool, option(RUN, "Go on with the run in --out after its last whole epoch.", "--resume")]
+Out = Annotated[Path | None, option(MAIN, "The run directory. Default: a new one in runs/.")]
+Resume = Annotated[bool, option(MAIN, "Go on with the run in --out after its last whole epoch.", "--resume")]
 ConfigFile = Annotated[Path | None, option(RUN, "Settings from a YAML file; flags win over it.", "--config")]
 Log = Annotated[
     str | None,
@@ -82,7 +83,7 @@ Log = Annotated[
 DryRun = Annotated[
     bool,
     option(
-        RUN,
+        MAIN,
         "Begin nothing: print the settings, as a file for --config, and in its comments what the run will be and cost.",
         "--dry-run",
     ),
@@ -118,10 +119,8 @@ def settings_of(
             command({name: value for name, value in given.items() if value is not None}, **arguments)
 
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        positional = [parameter for parameter in own if parameter.default is inspect.Parameter.empty]
         flags = [_flag(name, field, (told or {}).get(name)) for name, field in fields.items()]
-        optional = sorted([*flags, *(one for one in own if one not in positional)], key=_group)
-        parameters = [*positional, *optional]
+        parameters = sorted([*own, *flags], key=_group)
         parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -154,9 +153,8 @@ def _flag(name: str, field: FieldInfo, told: str | None) -> inspect.Parameter:
 
 def _group(parameter: inspect.Parameter) -> int:
     """Tell where a flag stands, so that the groups come in their order."""
-    if parameter.annotation is Data:
-        return -1
-    return GROUPS.index(parameter.annotation.__metadata__[0].rich_help_panel)
+    about = parameter.annotation.__metadata__[0]
+    return -1 if isinstance(about, ArgumentInfo) else GROUPS.index(about.rich_help_panel)
 
 
 def _type(annotation: Any) -> Any:

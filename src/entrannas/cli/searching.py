@@ -55,12 +55,14 @@ def search(
     """Search an architecture: leaves a run directory with a genotype in it.
 
     The defaults are the paper's CIFAR-10 protocol; the embedded digits have a small preset.
+
+    entrannas show --method NAME prints the defaults of another method.
     """
     if dry_run:
         check_dry_run(out, resume, devices, as_json)
-    from entrannas.fitting.pareto import pareto as search_sizes
-
     if pareto is not None:
+        from entrannas.fitting.pareto import pareto as search_sizes
+
         if dry_run or devices is not None:
             raise InputError("--pareto is of several searches in one process: leave --dry-run and --devices out")
         begun = out is not None and resume and (out / "search-1").is_dir()
@@ -74,9 +76,9 @@ def search(
     stored = resumed(out, "search", SearchConfig) if resume else {}
     given, places = with_file(settings, config, SearchConfig)
     resolved = SearchConfig.resolve({**stored, **given}, places)
-    from entrannas.fitting.forecasting import forecast
-
     if dry_run:
+        from entrannas.fitting.forecasting import forecast
+
         print_dry_run(forecast(resolved, listeners=listeners()), "entrannas search")
         return
     from entrannas.learning.search_loop import search

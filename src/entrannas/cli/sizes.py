@@ -24,10 +24,10 @@ SETTINGS = {
 }
 """The settings by which it is told, and their defaults."""
 
-GenotypeOrRun = Annotated[
-    str,
-    typer.Argument(metavar="GENOTYPE|RUN", help=f"A run directory, a genotype file, or one of {', '.join(PUBLISHED)}."),
-]
+GENOTYPE = typer.Argument(
+    metavar="GENOTYPE|RUN", help=f"A run directory, a genotype file, or one of {', '.join(PUBLISHED)}."
+)
+GenotypeOrRun = Annotated[str, GENOTYPE]
 Classes = Annotated[int | None, whole(NETWORK, "Outputs. Default: 10; imagenet 1000; a RUN's own.", 1, 100_000)]
 
 

@@ -79,14 +79,14 @@ def train(
     behind = None if resume else genotype
     limits = limits_of(max_parameters, max_multiply_adds, max_latency_ms)
     check_table(max_latency_ms, latency_table)
-    from entrannas.fitting.sizing import sized
-
     if any(limits.values()) and not resume:
+        from entrannas.fitting.sizing import sized
+
         resolved = sized(found, resolved, limits, latency_table)
         print(f"network         {resolved.cells} cells, {resolved.channels} channels", file=sys.stderr)
-    from entrannas.fitting.forecasting import forecast
-
     if dry_run:
+        from entrannas.fitting.forecasting import forecast
+
         foreseen = forecast(resolved, found, behind, listeners())
         print_dry_run(foreseen, f"entrannas train {shlex.quote(genotype)}")
         return

@@ -1,14 +1,13 @@
 """The settings of a search, and what follows from them: the method, and the space it searches."""
 
 import re
-from collections.abc import Callable, Mapping
-from fractions import Fraction as Ratio
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ValidationInfo, field_validator
 
 from entrannas.core.errors import brief
-from entrannas.core.methods import IN_SPACE, METHODS, Method, method_in
+from entrannas.core.methods import METHODS, Method, method_in
 from entrannas.core.schedules import Schedule
 from entrannas.core.size import Size
 from entrannas.core.skeletons import Stem
@@ -27,17 +26,7 @@ from entrannas.runs.bounds import (
     SomeEpochs,
     Weight,
 )
-from entrannas.runs.configuration import (
-    DATA,
-    LEARNING,
-    NETWORK,
-    RUN,
-    Configuration,
-    Follows,
-    setting,
-    shown,
-    told_apart,
-)
+from entrannas.runs.configuration import DATA, EXPERIMENTS, LEARNING, MAIN, NETWORK, RUN, Configuration, setting, shown
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 20, "batch_size": 32, "channels": 8, "cells": 5, "flip": False},
@@ -62,52 +51,63 @@ _RATES: dict[Stem, tuple[float, int]] = {"cifar": (0.1, 256), "imagenet": (0.5, 
 _Temperature = Annotated[float, Between(0.001, 1000)]
 
 
-def _protocol(name: str) -> Follows:
-    """Follow from the data set's preset, else the stem's protocol."""
-    cases: dict[str, dict[str, Any]] = {str(stem): row for stem, row in PROTOCOLS.items()} | PRESETS
-    told = told_apart({case: shown(settings[name]) for case, settings in cases.items() if name in settings})
-    return Follows(lambda settings: _settings(settings)[name], told)
+def rows(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of a search: the space's, the method's in it, the stem's, and the data set's over these.
+
+    Those of a method's row, such as `warmup`, are parts of the epochs.
+    """
+    method = method_in(settings["space"], settings["method"])
+    of_space = {"nodes": SPACES[settings["space"]].nodes}
+    return of_space | vars(method) | PROTOCOLS[settings["stem"]] | PRESETS.get(settings["data"], {})
 
 
-def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults of the stem, with the data set's preset over them."""
-    return PROTOCOLS[settings["stem"]] | PRESETS.get(settings["data"], {})
+_BASE = rows({"space": "darts", "method": "entrannas", "stem": "cifar", "data": ""})
 
 
-def _method(value: Callable[[Method, dict[str, Any]], Any], told: Callable[[Method], str], **others: str) -> Follows:
-    """Follow from the method, as it is in the space, and the settings before it; `others` are told beside them."""
+def _row(group: str, name: str, metavar: str | None = None) -> Any:
+    """Make a field whose default stands in the rows; the help tells that of the method entrannas on CIFAR-10."""
+    return setting(group, lambda settings: rows(settings)[name], shown(_BASE[name]), metavar)
 
-    def default(settings: dict[str, Any]) -> Any:
-        return value(method_in(settings["space"], settings["method"]), settings)
 
-    cases = {name: told(method) for name, method in METHODS.items()}
-    cases |= {f"{name} in {space}": told(method_in(space, name)) for space, name in IN_SPACE}
-    return Follows(default, told_apart(cases | others))
+def _engines(settings: dict[str, Any]) -> tuple[int, ...]:
+    engines: tuple[int, ...] = method_in(settings["space"], settings["method"]).engines(_kinds(settings))
+    return engines
+
+
+def _warmup(settings: dict[str, Any]) -> int:
+    """Return the epochs in which alpha rests at first: the method's, or the stem's where alpha learns."""
+    own = method_in(settings["space"], settings["method"]).warmup
+    return int((rows(settings)["warmup"] if settings["engines"] else own) * settings["epochs"] + 0.5)
+
+
+def _settling(settings: dict[str, Any]) -> int:
+    return int(float(rows(settings)["settling"]) * settings["epochs"])
+
+
+def _closing(settings: dict[str, Any]) -> int:
+    """Return the method's part of the epochs, or less where warm-up and settling leave alpha no epoch else."""
+    left = int(settings["epochs"]) - int(settings["warmup_epochs"]) - int(settings["settling_epochs"])
+    return max(0, min(int(rows(settings)["closing"] * settings["epochs"] + 0.5), left - 1))
+
+
+def _rate(settings: dict[str, Any]) -> float:
+    """Return the protocol's rate of the weights, in proportion to the batch size."""
+    rate, batch_size = _RATES[settings["stem"]]
+    return rate * float(settings["batch_size"]) / batch_size
+
+
+def _target(settings: dict[str, Any]) -> float:
+    return 2.0 if method_in(settings["space"], settings["method"]).thresholds else 0.0
+
+
+def _trial_cells(settings: dict[str, Any]) -> int:
+    """Return three times the super-net's cells, but no more than a training has."""
+    return min(3 * int(settings["cells"]), target_size(settings["data"], settings["stem"])[0])
 
 
 def _noted(name: str) -> str:
     note = METHODS[name].note
     return f"{name} ({note})" if note else name
-
-
-def _warmup(method: Method, settings: Mapping[str, Any]) -> float:
-    """Return the part of the epochs in which alpha rests at first: the method's, or the stem's where alpha learns."""
-    own: float = _settings(settings).get("warmup", method.warmup) if settings["engines"] else method.warmup
-    return own
-
-
-def _rate(settings: Mapping[str, Any]) -> float:
-    rate, batch_size = _RATES[settings["stem"]]
-    own: float = rate * settings["batch_size"] / batch_size
-    return own
-
-
-def _told_rates() -> str:
-    return told_apart({str(stem): f"{rate:g} at batch {batch_size}" for stem, (rate, batch_size) in _RATES.items()})
-
-
-def _part(fraction: float) -> str:
-    return f"{Ratio(fraction).limit_denominator(100)} of the epochs" if fraction else "0"
 
 
 class SearchConfig(Configuration):
@@ -116,135 +116,76 @@ class SearchConfig(Configuration):
     KIND: ClassVar[str] = "search"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
-    space: str = setting(NETWORK, "darts", choices=", ".join(SPACES))
+    space: str = setting(MAIN, "darts", choices=", ".join(SPACES))
     """The search space."""
-    method: str = setting(LEARNING, "entrannas", choices=", ".join(map(_noted, METHODS)))
-    """The search method."""
-    nodes: Annotated[int, Between(1, 20)] = setting(
-        NETWORK,
-        Follows(
-            lambda settings: SPACES[settings["space"]].nodes,
-            told_apart({name: shown(space.nodes) for name, space in SPACES.items()}),
-        ),
-    )
+    method: str = setting(MAIN, "entrannas", choices=", ".join(map(_noted, METHODS)))
+    """The search method, whose other defaults `entrannas show --method` prints."""
+    nodes: Annotated[int, Between(1, 20)] = _row(NETWORK, "nodes")
     """Intermediate nodes of a cell."""
-    cells: Annotated[int, Between(3, 200)] = setting(NETWORK, _protocol("cells"))
-    """How many cells the super-net stacks."""
-    channels: Channels = setting(NETWORK, _protocol("channels"))
-    """Channels of the first cells."""
-    engines: tuple[Annotated[int, Between(0, 199)], ...] = setting(
-        LEARNING,
-        _method(
-            lambda method, settings: method.engines(_kinds(settings)),
-            lambda method: method.engines.__name__.replace("_", " "),
-        ),
-        "5,7|all",
-    )
-    """Which cells may be Engine-cells, counted from 0."""
-    move_every: Annotated[int, Between(0, 10**9)] = setting(
-        LEARNING, _method(lambda method, _: method.move_every, lambda method: shown(method.move_every)), before=0
-    )
-    """Steps after which other cells, one of each kind, drawn from these, become the Engine-cells; 0 for all of them,
-    always."""
-    tau: tuple[_Temperature, _Temperature] = setting(
-        LEARNING, _method(lambda method, _: method.tau, lambda method: shown(method.tau)), "START END"
-    )
+    cells: Annotated[int, Between(3, 200)] = _row(MAIN, "cells")
+    """Cells of the super-net."""
+    channels: Channels = _row(MAIN, "channels")
+    """Channels of the first cells of the super-net."""
+    engines: tuple[Annotated[int, Between(0, 199)], ...] = setting(EXPERIMENTS, _engines, "all", "5,7|all")
+    """Cells that may be Engine-cells, counted from 0."""
+    move_every: Annotated[int, Between(0, 10**9)] = _row(EXPERIMENTS, "move_every")
+    """Steps after which other cells, one of each kind, drawn from --engines, become the Engine-cells; 0 for all of
+    --engines, always."""
+    tau: tuple[_Temperature, _Temperature] = _row(EXPERIMENTS, "tau", "START END")
     """Temperature of the first and of the last epoch, linear in between."""
-    weights_share: Share = setting(DATA, 0.5, before=0.5)
+    weights_share: Share = setting(EXPERIMENTS, 0.5)
     """Share of the training images of each class that the weights learn from."""
-    alpha_share: Share = setting(DATA, 0.5, before=0.5)
-    """Share of them that alpha learns from, none of which the weights see."""
-    epochs: Epochs = setting(LEARNING, _protocol("epochs"))
+    alpha_share: Share = setting(EXPERIMENTS, 0.5)
+    """Share of the training images of each class that alpha learns from, none of which the weights see."""
+    epochs: Epochs = _row(MAIN, "epochs")
     """Epochs over the images of the weights."""
-    warmup_epochs: SomeEpochs = setting(
-        LEARNING,
-        _method(
-            lambda method, settings: int(_warmup(method, settings) * settings["epochs"] + 0.5),
-            lambda method: _part(method.warmup),
-            imagenet=_part(PROTOCOLS["imagenet"]["warmup"]),
-        ),
-    )
-    """Epochs at the start in which alpha and beta stay untouched."""
-    settling_epochs: SomeEpochs = setting(
-        LEARNING,
-        _method(
-            lambda method, settings: int(method.settling * settings["epochs"]), lambda method: _part(method.settling)
-        ),
-    )
-    """Epochs at the end in which alpha and beta stay as they are."""
-    closing_epochs: SomeEpochs = setting(
-        LEARNING,
-        _method(
-            lambda method, settings: max(0, min(int(method.closing * settings["epochs"] + 0.5), _left(settings) - 1)),
-            lambda method: _part(method.closing),
-        ),
-        before=0,
-    )
-    """Epochs at the end in which alpha and beta stay as they are, and the Engine-cells are brought to what is
-    derived."""
-    batch_size: BatchSize = setting(
-        LEARNING,
-        _method(
-            lambda method, settings: _settings(settings).get("batch_size", method.batch_size),
-            lambda method: shown(method.batch_size),
-            imagenet=shown(PROTOCOLS["imagenet"]["batch_size"]),
-            **{data: shown(preset["batch_size"]) for data, preset in PRESETS.items()},
-        ),
-    )
+    warmup_epochs: SomeEpochs = setting(LEARNING, _warmup, "0; 2/5 of the epochs for entrannas-dst, 3/10 for pc-darts")
+    """Epochs at the start in which alpha and beta are not trained."""
+    settling_epochs: SomeEpochs = setting(EXPERIMENTS, _settling, "0; 1/4 of the epochs for entrannas in nasbench201")
+    """Epochs at the end in which alpha and beta are not trained."""
+    closing_epochs: SomeEpochs = setting(EXPERIMENTS, _closing, "1/8 of the epochs for entrannas and entrannas-dst")
+    """Epochs at the end of discretisation: alpha and beta are not trained, and the Engine-cells are brought to the
+    derived architecture."""
+    batch_size: BatchSize = _row(MAIN, "batch_size")
     """Images of a weights step, and of an alpha step."""
-    weights_lr: Rate = setting(
-        LEARNING, Follows(lambda settings: _rate(settings), f"{_told_rates()}, in proportion to it")
-    )
-    """Learning rate of SGD, for the weights; it falls along a cosine."""
-    weights_lr_end: Weight = setting(LEARNING, 0.001)
-    """What it falls to."""
-    alpha_lr: Rate | None = setting(
-        LEARNING, Follows(lambda settings: None, "such that alpha can go as far as in the method's paper")
-    )
-    """Learning rate of Adam, for alpha, in its first epoch; whether it falls over the epochs is the method's."""
-    beta_lr: Rate = setting(LEARNING, 0.1)
-    """Learning rate of Adam, for the thresholds of a method that has them; it falls to 0 along a cosine."""
-    target_connections: Annotated[float, Between(0, 1000)] = setting(
-        LEARNING,
-        _method(lambda method, _: 2.0 if method.thresholds else 0.0, lambda method: "2" if method.thresholds else "0"),
-    )
+    weights_lr: Rate = setting(LEARNING, _rate, "0.1 at batch 256, in proportion to it")
+    """Learning rate of SGD for the weights, which falls along a cosine."""
+    weights_lr_end: Weight = setting(EXPERIMENTS, 0.001)
+    """Final learning rate of the weights."""
+    alpha_lr: Rate | None = setting(LEARNING, None, "such that alpha can go as far as in the method's paper")
+    """Learning rate of Adam for alpha, in the first epoch in which alpha learns; the method tells whether it falls."""
+    beta_lr: Rate = setting(EXPERIMENTS, 0.1)
+    """Learning rate of Adam for the thresholds of a method that has them, which falls to 0 along a cosine."""
+    target_connections: Annotated[float, Between(0, 1000)] = setting(LEARNING, _target, "2 for entrannas-dst, else 0")
     """Connections a node, on average over a cell, towards which the thresholds are pulled; 0 for no pull."""
-    max_parameters: Count | None = setting(NETWORK, None, "COUNT")
-    """The most parameters that the target network of what is derived may have, in no step more: 100k, 2.5M, ..."""
-    max_multiply_adds: Count | None = setting(NETWORK, None, "COUNT")
-    """The most multiply-adds that it may take for one image, likewise."""
-    max_latency_ms: Annotated[float, Between(0.001, 1e6)] | None = setting(NETWORK, None)
-    """The most milliseconds that it may take for inference, by --latency-table, likewise."""
-    latency_table: str | None = setting(NETWORK, None, "FILE")
+    max_parameters: Count | None = setting(MAIN, None, metavar="COUNT")
+    """Maximum number of parameters of the target network, enforced at every step: 100k, 2.5M, ..."""
+    max_multiply_adds: Count | None = setting(MAIN, None, metavar="COUNT")
+    """Maximum number of multiply-adds of the target network for one image, enforced at every step."""
+    max_latency_ms: Annotated[float, Between(0.001, 1e6)] | None = setting(MAIN, None)
+    """Maximum latency of the target network in milliseconds, by --latency-table, enforced at every step."""
+    latency_table: str | None = setting(NETWORK, None, metavar="FILE")
     """A table of latencies, which `entrannas latency --table` makes on the machine that is meant."""
-    target_cells: Annotated[int, Between(3, 200)] | None = setting(NETWORK, None)
-    """Cells of the target network whose cost is counted; those of a training by default."""
-    target_channels: Channels | None = setting(NETWORK, None)
-    """Its channels, likewise."""
-    cost_weight: Weight = setting(LEARNING, 0.1, before=0.1)
-    """How much alpha's loss grows with what the expected cost is above a limit, in parts of it."""
-    derive: Literal["step", "epoch", "end"] = setting(LEARNING, "step")
-    """When the Transit-cells get the architecture of the moment: after every step, after every epoch, or not before the
-    end, so that they keep the one that the search began with."""
-    trials: Annotated[int, Between(0, 10_000)] = setting(
-        LEARNING, _method(lambda method, _: method.trials, lambda method: shown(method.trials))
-    )
-    """How many neighbours, with one operation exchanged, compete at the end with what alpha has derived, each trained
-    for a short time; 0 for none."""
-    trial_cells: Cells = setting(
-        LEARNING,
-        Follows(
-            lambda settings: min(3 * settings["cells"], target_size(settings["data"], settings["stem"])[0]),
-            "three times --cells, at most those of a training",
-        ),
-    )
-    """How many cells the networks that compete stack."""
-    trial_steps: Annotated[int, Between(1, 10**6)] = setting(LEARNING, 150)
-    """Steps of their training; the best quarter is trained anew, twice as long."""
-    flip: bool = setting(DATA, _protocol("flip"))
+    target_cells: Annotated[int, Between(3, 200)] | None = setting(NETWORK, None, "as in a training")
+    """Cells of the target network whose cost is counted."""
+    target_channels: Channels | None = setting(NETWORK, None, "as in a training")
+    """Channels of the target network whose cost is counted."""
+    cost_weight: Weight = setting(EXPERIMENTS, 0.1)
+    """Weight in alpha's loss of the part by which the expected cost is above a limit."""
+    derive: Literal["step", "epoch", "end"] = setting(EXPERIMENTS, "step")
+    """When the Transit-cells get the architecture of the moment: after every step, after every epoch, or only at the
+    end."""
+    trials: Annotated[int, Between(0, 10_000)] = _row(EXPERIMENTS, "trials")
+    """Neighbours of the derived architecture, with one operation exchanged, that compete with it at the end, each
+    trained for a short time; 0 for none."""
+    trial_cells: Cells = setting(EXPERIMENTS, _trial_cells, "three times --cells, at most those of a training")
+    """Cells of the networks of the trials."""
+    trial_steps: Annotated[int, Between(1, 10**6)] = setting(EXPERIMENTS, 150)
+    """Training steps of a trial; the best quarter is trained anew, twice as long."""
+    flip: bool = _row(DATA, "flip")
     """Mirror half of the images."""
     cutout: Fraction = setting(DATA, 0.0)
-    """Side of the square that is cut out of each image, as a fraction of its side."""
+    """Side of the square that is cut out of each image, as a fraction of the image's side."""
     picture_every: Epochs = setting(RUN, 10)
     """Epochs between two pictures of the cells."""
 
@@ -346,12 +287,6 @@ class SearchConfig(Configuration):
         return target
 
 
-def _left(settings: Mapping[str, Any]) -> int:
-    """Return how many epochs warm-up and settling leave."""
-    left: int = settings["epochs"] - settings["warmup_epochs"] - settings["settling_epochs"]
-    return left
-
-
 def _kinds(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return SPACES[settings["space"]].skeleton.cell_kinds(settings["cells"])
 
@@ -385,7 +320,7 @@ def schedule_of(config: SearchConfig, steps: int) -> Schedule:
         closing_epochs=config.closing_epochs,
         weights_lr=(config.weights_lr, config.weights_lr_end),
         alpha_lr=config.alpha_lr,
-        alpha_travel=PROTOCOLS[config.stem].get("alpha_travel", method.alpha_travel),
+        alpha_travel=rows(vars(config))["alpha_travel"],
         alpha_schedule=method.alpha_schedule,
         beta_lr=config.beta_lr,
         tau=config.tau,

@@ -10,17 +10,7 @@ from entrannas.core.recipe import Recipe
 from entrannas.core.size import Size
 from entrannas.core.skeletons import Stem
 from entrannas.runs.bounds import BatchSize, Cells, Channels, Epochs, Fraction, Rate, Share, SomeEpochs, Weight
-from entrannas.runs.configuration import (
-    DATA,
-    LEARNING,
-    NETWORK,
-    RUN,
-    Configuration,
-    Follows,
-    setting,
-    shown,
-    told_apart,
-)
+from entrannas.runs.configuration import DATA, EXPERIMENTS, LEARNING, MAIN, NETWORK, RUN, Configuration, setting, shown
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {
@@ -70,49 +60,47 @@ PROTOCOLS: dict[Stem, dict[str, Any]] = {
 }
 
 
-def _settings(data: str, stem: Stem) -> dict[str, Any]:
-    """Return the defaults: the stem's protocol, with the data set's preset over it."""
-    return PROTOCOLS[stem] | PRESETS.get(data, {})
+def rows(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of a training: the stem's protocol, with the data set's preset over it."""
+    return PROTOCOLS[settings["stem"]] | PRESETS.get(settings["data"], {})
 
 
 def target_size(data: str, stem: Stem) -> tuple[int, int]:
     """Return the cells and channels that a training gives the target network by default."""
-    settings = _settings(data, stem)
+    settings = rows({"data": data, "stem": stem})
     return settings["cells"], settings["channels"]
 
 
-def _protocol(name: str) -> Follows:
-    """Follow from the stem's protocol, or from the data set's preset."""
-    cases: dict[str, dict[str, Any]] = {str(stem): row for stem, row in PROTOCOLS.items()} | PRESETS
-    told = {case: shown(settings[name]) for case, settings in cases.items() if name in settings}
-    return Follows(lambda settings: _settings(settings["data"], settings["stem"])[name], told_apart(told))
+def _row(group: str, name: str) -> Any:
+    """Make a field whose default stands in the rows; the help tells that of the stem cifar."""
+    return setting(group, lambda settings: rows(settings)[name], shown(PROTOCOLS["cifar"][name]))
 
 
-def _strength(name: str) -> Follows:
-    """Follow from the stem's protocol where crops are resized."""
-    protocol = _protocol(name)
-    return Follows(lambda settings: protocol.value(settings) if settings["crops"] == "resized" else 0.0, protocol.told)
+def _strength(name: str) -> Any:
+    """Make a field of resized crops, which padded crops do without."""
+    strength = PROTOCOLS["imagenet"][name]
+    return setting(
+        EXPERIMENTS,
+        lambda settings: rows(settings)[name] if settings["crops"] == "resized" else 0.0,
+        f"0; {strength:g} for --stem imagenet",
+    )
+
+
+def _epochs(settings: dict[str, Any]) -> int:
+    epochs: int = rows(settings)["epochs"]
+    return epochs if settings["from_run"] is None else max(1, round(epochs / 10))
 
 
 def _warmup(settings: dict[str, Any]) -> int:
     """Return the protocol's warm-up, or a shorter one that leaves a short training an epoch."""
-    warmup, epochs = _settings(settings["data"], settings["stem"])["warmup_epochs"], settings["epochs"]
-    return min(int(warmup), int(epochs) - 1)
-
-
-def _epochs(settings: dict[str, Any]) -> int:
-    epochs: int = _settings(settings["data"], settings["stem"])["epochs"]
-    return epochs if settings["from_run"] is None else max(1, round(epochs / 10))
+    return min(int(rows(settings)["warmup_epochs"]), int(settings["epochs"]) - 1)
 
 
 def _rate(settings: dict[str, Any]) -> float:
+    """Return the protocol's rate, in proportion to the batch size; a tenth of it for a fine-tuning."""
     protocol = PROTOCOLS[settings["stem"]]
     rate: float = protocol["lr"] * (settings["batch_size"] / protocol["batch_size"])
     return rate if settings["from_run"] is None else rate / 10
-
-
-def _told_rates() -> str:
-    return told_apart({str(stem): f"{row['lr']:g} at batch {row['batch_size']}" for stem, row in PROTOCOLS.items()})
 
 
 class TrainConfig(Configuration):
@@ -121,38 +109,38 @@ class TrainConfig(Configuration):
     KIND: ClassVar[str] = "training"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
-    jitter: Fraction = setting(DATA, _strength("jitter"), before=0.0)
+    jitter: Fraction = _strength("jitter")
     """Of resized crops: how much brightness, contrast and saturation vary."""
-    lighting: Fraction = setting(DATA, _strength("lighting"), before=0.0)
+    lighting: Fraction = _strength("lighting")
     """Of resized crops: standard deviation of a shift along the principal components of ImageNet's colours."""
-    from_run: str | None = setting(LEARNING, None, "RUN", flag="--from")
+    from_run: str | None = setting(LEARNING, None, metavar="RUN", flag="--from")
     """Begin with the weights of this training, of the same genotype and size; epochs and learning rate are a tenth
     then, unless they are given, and the classifier is new where the classes differ."""
-    cells: Cells = setting(NETWORK, _protocol("cells"))
+    cells: Cells = _row(MAIN, "cells")
     """How many cells the network stacks."""
-    channels: Channels = setting(NETWORK, _protocol("channels"))
+    channels: Channels = _row(MAIN, "channels")
     """Channels of the first cells."""
-    epochs: Epochs = setting(LEARNING, Follows(_epochs, _protocol("epochs").told))
+    epochs: Epochs = setting(MAIN, _epochs, "600; a tenth with --from")
     """Epochs over the training set."""
-    batch_size: BatchSize = setting(LEARNING, _protocol("batch_size"))
+    batch_size: BatchSize = _row(MAIN, "batch_size")
     """Images of a step."""
-    lr: Rate = setting(LEARNING, Follows(_rate, f"{_told_rates()}, in proportion to it"))
+    lr: Rate = setting(LEARNING, _rate, "0.025 at batch 96, in proportion to it")
     """Learning rate of SGD, which falls to 0 along a cosine."""
-    warmup_epochs: SomeEpochs = setting(LEARNING, Follows(_warmup, _protocol("warmup_epochs").told))
+    warmup_epochs: SomeEpochs = setting(LEARNING, _warmup, "0; 5 for --stem imagenet")
     """Epochs at the start over which the learning rate rises linearly, fewer than all."""
-    weight_decay: Weight = setting(LEARNING, _protocol("weight_decay"))
+    weight_decay: Weight = _row(LEARNING, "weight_decay")
     """Weight decay of SGD."""
-    label_smoothing: Share = setting(LEARNING, _protocol("label_smoothing"))
+    label_smoothing: Share = _row(LEARNING, "label_smoothing")
     """Share of the label that is spread over all classes."""
-    drop_path: Share = setting(LEARNING, _protocol("drop_path"))
+    drop_path: Share = _row(LEARNING, "drop_path")
     """Probability of dropping a connection, which rises linearly from 0 to this."""
-    auxiliary: Weight = setting(NETWORK, _protocol("auxiliary"))
+    auxiliary: Weight = _row(NETWORK, "auxiliary")
     """Weight of the auxiliary head's loss; 0 for no auxiliary head."""
-    cutout: Fraction = setting(DATA, _protocol("cutout"))
+    cutout: Fraction = _row(DATA, "cutout")
     """Side of the square that is cut out of each image, as a fraction of its side."""
-    flip: bool = setting(DATA, _protocol("flip"))
+    flip: bool = _row(DATA, "flip")
     """Mirror half of the images."""
-    compile: bool = setting(RUN, False, before=False)
+    compile: bool = setting(RUN, False)
     """Compile the network by torch.compile before the first step, which takes minutes."""
 
     def size(self, classes: int, in_channels: int) -> Size:

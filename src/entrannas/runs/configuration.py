@@ -1,12 +1,12 @@
-"""Settings: each is described once, on its field: what it means, its group, what its default follows from.
+"""Settings: each is described once, on its field: meaning, group and default.
 
 The docstring of a field is its description; the command line makes its flags from the same. A configuration that exists
 is resolved: every setting has its value.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -22,54 +22,43 @@ from entrannas.runs.device import Device, Kernels, Precision
 CROPS: dict[Stem, CropKind] = {"cifar": "padded", "imagenet": "resized"}
 """What a training sees of images, by the stem."""
 
+MAIN = "What most runs need"
 DATA = "The data"
 NETWORK = "The network"
 LEARNING = "Learning"
 RUN = "The run"
-GROUPS = DATA, NETWORK, LEARNING, RUN
-
-
-@dataclass(frozen=True)
-class Follows:
-    """A default that follows from the settings before it.
-
-    Attributes:
-        value: makes it from these.
-        told: how it is told to a reader who has none of them.
-    """
-
-    value: Callable[[dict[str, Any]], Any]
-    told: str
+EXPERIMENTS = "For experiments"
+GROUPS = MAIN, DATA, NETWORK, LEARNING, RUN, EXPERIMENTS
 
 
 def setting(
     group: str,
     default: Any,
+    told: str | None = None,
     metavar: str | None = None,
     choices: str | None = None,
     flag: str | None = None,
-    before: Any = None,
 ) -> Any:
-    """Make a field.
+    """Make a field of a configuration.
 
     Args:
-        group: which of `GROUPS` it stands in.
-        default: a value, or what it `Follows` from; a field that is None has nothing to tell.
-        metavar: what stands for its value in the help, where the type says too little.
-        choices: the names that it may have, where a table holds them.
-        flag: its name on the command line, if that is not its own.
-        before: what it was in runs from before it was there; None where there are none or the default is None.
+        group: which of `GROUPS` the field stands in.
+        default: a value, or a function of the settings before the field.
+        told: the default in words; by default the value.
+        metavar: the placeholder of the value in the help, where the type says too little.
+        choices: the names that the value may have, where a table holds them.
+        flag: the name of the flag, if that is not the field's own.
     """
-    follows = isinstance(default, Follows)
-    told = default.told if follows else None if default is None else shown(default)
-    about = {"group": group, "told": told, "metavar": metavar, "choices": choices, "flag": flag, "before": before}
-    if follows:
-        return Field(default_factory=default.value, json_schema_extra=about)
+    if told is None and default is not None:
+        told = shown(default)
+    about: dict[str, Any] = {"group": group, "told": told, "metavar": metavar, "choices": choices, "flag": flag}
+    if callable(default):
+        return Field(default_factory=default, json_schema_extra=about)
     return Field(default=default, json_schema_extra=about)
 
 
 def shown(value: Any) -> str:
-    """Write a default: `True` as yes, a pair as its two numbers."""
+    """Return a default in words: `True` as yes, a pair as its two numbers."""
     match value:
         case bool():
             return "yes" if value else "no"
@@ -78,16 +67,6 @@ def shown(value: Any) -> str:
         case float():
             return f"{value:g}"
     return str(value)
-
-
-def told_apart(defaults: Mapping[str, str]) -> str:
-    """Write the default of the first case, and those of the cases that have another: `50; digits 20`."""
-    first, *_ = defaults.values()
-    others: dict[str, list[str]] = {}
-    for name, text in defaults.items():
-        if text != first:
-            others.setdefault(text, []).append(name)
-    return "; ".join([first, *(f"{', '.join(names)} {text}" for text, names in others.items())])
 
 
 class Configuration(BaseModel):
@@ -103,44 +82,38 @@ class Configuration(BaseModel):
     data: str = setting(DATA, "digits")
     """`digits` (embedded), a directory of class folders or of parquet files, or the name of a data set on the Hugging
     Face hub, such as uoft-cs/cifar10."""
-    image_size: Annotated[int, Between(1, 4096)] | None = setting(DATA, None)
+    image_size: Annotated[int, Between(1, 4096)] | None = setting(MAIN, None)
     """Bring images to squares of this side, in pixels; by default, images of one size keep it."""
     subset: Annotated[int | float, Between(1e-6, 10**9)] | None = setting(DATA, None)
     """Use a class-balanced part of the training set: a fraction up to 1, or a count."""
-    test_split: str | None = setting(DATA, None, "NAME")
+    test_split: str | None = setting(DATA, None, metavar="NAME")
     """The split to test on, where DATA has several; by default a test split, else a validation split."""
-    label_column: str | None = setting(DATA, None, "NAME")
+    label_column: str | None = setting(DATA, None, metavar="NAME")
     """The column of labels, where DATA is a table; by default `label`, or the only one that it may be."""
     skip_damaged: bool = setting(DATA, False)
     """Leave images out that cannot be read."""
-    background: str = setting(DATA, "white", "COLOUR")
+    background: str = setting(DATA, "white", metavar="COLOUR")
     """What transparent images are laid on: a name or #rrggbb."""
-    stem: Stem = setting(NETWORK, "cifar")
+    stem: Stem = setting(MAIN, "cifar")
     """cifar, or imagenet for images of 96 pixels and more: three strides of 2."""
-    crops: CropKind = setting(
-        DATA,
-        Follows(
-            lambda settings: CROPS[settings["stem"]], told_apart({str(stem): kind for stem, kind in CROPS.items()})
-        ),
-        before="padded",
-    )
+    crops: CropKind = setting(DATA, lambda settings: CROPS[settings["stem"]], "padded; resized for --stem imagenet")
     """padded, random crops of the image with a border; or resized, random boxes of 8 to 100 % of the whole image, as is
     usual on ImageNet."""
-    crop_padding: Fraction = setting(DATA, 0.125)
+    crop_padding: Fraction = setting(EXPERIMENTS, 0.125)
     """Border for padded crops, as a fraction of the image's side."""
-    jitter: Fraction = setting(DATA, 0.0, before=0.0)
+    jitter: Fraction = setting(EXPERIMENTS, 0.0)
     """Of resized crops: how much brightness, contrast and saturation vary."""
-    lighting: Fraction = setting(DATA, 0.0, before=0.0)
+    lighting: Fraction = setting(EXPERIMENTS, 0.0)
     """Of resized crops: standard deviation of a shift along the principal components of ImageNet's colours."""
-    seed: Annotated[int, Between(0, 2**63 - 1)] = setting(RUN, 0)
+    seed: Annotated[int, Between(0, 2**63 - 1)] = setting(MAIN, 0)
     """Seed of everything that is drawn."""
-    device: Device = setting(RUN, "auto")
+    device: Device = setting(MAIN, "auto")
     """Where to compute; auto is CUDA where there is one."""
     precision: Precision = setting(RUN, "32-true")
     """32-bit floats, or bf16-mixed, which takes less memory and is faster on a GPU."""
-    kernels: Kernels = setting(RUN, "torch")
+    kernels: Kernels = setting(EXPERIMENTS, "torch")
     """torch, or on a GPU triton, for this project's kernels in the place of some of PyTorch's operations."""
-    sync_batch_norm: bool | None = setting(RUN, None)
+    sync_batch_norm: bool | None = setting(EXPERIMENTS, None)
     """Of several processes: normalise over the images of all; by default where one has fewer than 32 of a step."""
 
     @field_validator("data")
@@ -214,16 +187,6 @@ class Configuration(BaseModel):
                 if name in other.model_fields:
                     what = f"{name} is a setting of a {other.KIND}, not of a {cls.KIND}"
             raise InputError(_at(places, name) + what)
-
-    @classmethod
-    def before(cls) -> dict[str, Any]:
-        """Return the settings that older runs do not have, as they were then."""
-        settings = {}
-        for name, field in cls.model_fields.items():
-            assert isinstance(field.json_schema_extra, dict)
-            if field.default is None or field.json_schema_extra["before"] is not None:
-                settings[name] = field.json_schema_extra["before"]
-        return settings
 
     def preset_note(self) -> str | None:
         """Say in one line what the preset of a data set has set, if one has."""
