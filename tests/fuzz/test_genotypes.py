@@ -145,7 +145,7 @@ def _mutated(text: str, draw: random.Random) -> str:
     return text
 
 
-@pytest.mark.part(0.09)
+@pytest.mark.part(0.05)
 def test_a_genotype_is_shown_or_refused_in_a_line(
     fork: Fork, draw: random.Random, judge: Callable[..., None], tmp_path: Path
 ) -> None:

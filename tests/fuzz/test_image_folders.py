@@ -220,7 +220,7 @@ def _few(root: Path, draw: random.Random) -> str:
 _FEATURES = [_content] * 6 + [_name, _folder, _folder, _link, _special, _deep, _closed, _few]
 
 
-@pytest.mark.part(0.085)
+@pytest.mark.part(0.03)
 def test_folders_of_images_are_searched_on_or_refused_in_a_line(
     fork: Fork, images: Path, draw: random.Random, judge: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -274,7 +274,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Service]:
         assert process.wait(60) == 143 and log.read_text() == "entrannas: terminated\n"
 
 
-@pytest.mark.part(0.1)
+@pytest.mark.part(0.04)
 def test_a_request_is_answered_in_a_line_and_the_next_one_rightly(
     service: _Service, draw: random.Random, judge: Callable[..., None]
 ) -> None:

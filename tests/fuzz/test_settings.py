@@ -50,7 +50,7 @@ def asking() -> Iterator[Fork]:
         yield fork
 
 
-@pytest.mark.part(0.18)
+@pytest.mark.part(0.05)
 def test_a_setting_is_taken_as_it_is_or_refused_in_a_line(
     asking: Fork, draw: random.Random, judge: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -105,7 +105,7 @@ _NUMBERS = [0, 1e-300, 1e-45, 1e-10, 0.1, 1, 10, 1e10, 1e38, 1e39, 1e300]
 _RATIOS = {"crop_padding", "cutout", "jitter", "lighting", "label_smoothing", "drop_path"}
 
 
-@pytest.mark.part(0.06)
+@pytest.mark.part(0.03)
 def test_a_tiny_run_with_odd_settings_ends_or_says_in_a_line_why_not(
     fork: Fork, images: Path, draw: random.Random, judge: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -200,7 +200,7 @@ def _file(path: Path, draw: random.Random) -> str:
     return f"{text[:300]!r} in {encoding}"
 
 
-@pytest.mark.part(0.1)
+@pytest.mark.part(0.04)
 def test_a_file_of_settings_is_read_or_refused_in_a_line(
     asking: Fork, draw: random.Random, judge: Callable[..., None], tmp_path: Path
 ) -> None:
