@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrannas.bench.nasbench201 import DATASETS, load_table
-from entrannas.bench.table201 import architectures
+from entrannas.bench.table201 import PACKAGED, architectures
 from entrannas.core.errors import InputError
 from entrannas.runs.genotypes import load_genotype
 
@@ -85,3 +85,14 @@ def test_no_file(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere.csv", tmp_path):
         with pytest.raises(InputError, match=r"no table .*: give the CSV"):
             load_table(path)
+
+
+def test_the_packaged_table_has_the_published_best() -> None:
+    table = load_table(PACKAGED)
+    assert len(table.accuracies) == 15_625
+    best = {name: max(row[name] for row in table.accuracies.values()) for name in DATASETS}
+    assert {name: round(value, 2) for name, value in best.items()} == {
+        "cifar10": 94.37,
+        "cifar100": 73.51,
+        "imagenet16": 47.31,
+    }

@@ -11,6 +11,7 @@ import typer
 from entrannas.bench.judging import Judge
 from entrannas.bench.nasbench201 import DATASETS, Budget201, NASBench201
 from entrannas.bench.nasbench301 import Budget301, NASBench301
+from entrannas.bench.table201 import PACKAGED
 from entrannas.cli.flags import Json, Settings, option, settings_of, whole
 from entrannas.cli.printing import print_json
 from entrannas.cli.process import follow_parent, let_go
@@ -34,7 +35,7 @@ _searches = settings_of(
 )
 
 Table = Annotated[
-    Path, option(DATA, "A CSV with NAS-Bench-201's accuracies; docs/guide.md says how to get one.", "--table")
+    Path, option(DATA, "Another CSV with NAS-Bench-201's accuracies. Default: that of the package.", "--table")
 ]
 Methods = Annotated[
     str, option(LEARNING, "Their names: a,b,c. Those of one operation an edge. Default: entrannas,darts,random.")
@@ -52,7 +53,7 @@ _METHODS = "entrannas,darts,random"
 @_searches
 def bench_nasbench201(
     settings: Settings,
-    table: Table,
+    table: Table = PACKAGED,
     methods: Methods = _METHODS,
     seeds: Seeds = 3,
     seed: First = 0,
@@ -167,7 +168,7 @@ def _listeners() -> list[Listener]:
 def bench_rank(
     settings: Settings,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a search in space nasbench201.")],
-    table: Table,
+    table: Table = PACKAGED,
     samples: Annotated[int, whole(RUN, "How many architectures. Default: 200.", 2, 15_284)] = 200,
     seed: Annotated[int, whole(RUN, "Of the sample. Default: 0.", 0, 2**63 - 1)] = 0,
     as_json: Json = False,
