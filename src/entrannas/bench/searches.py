@@ -50,7 +50,7 @@ class Ended:
         epochs: how many it was to take.
         trials: whether it has held any.
         seconds: how long it took, with the time before an interruption.
-        peak_memory_bytes: the most that the process which ended it has taken, see `runtime.peak_memory`.
+        peak_memory_bytes: the most that the process which ended it has taken, see `memory.peak_memory`.
     """
 
     method: str

@@ -1,7 +1,7 @@
 """What the super-net and the target network have in common: what stands before and behind their cells.
 
 Both are a stem, cells, global average pooling, a linear classifier. The skeleton tells what differs between the
-families of spaces, see `architecture.skeletons`.
+families of spaces, see `skeletons`.
 """
 
 from torch import Tensor, nn

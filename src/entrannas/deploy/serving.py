@@ -12,7 +12,7 @@ from entrannas.report.server import serve
 def serve_network(
     trained: TrainedNetwork, host: str = "127.0.0.1", port: int = 8000, told: Callable[[str], None] = print
 ) -> None:
-    """Serve a network over HTTP, see `runtime.serve`; it bounds what Pillow decodes in the whole process.
+    """Serve a network over HTTP, see `server.serve`; it bounds what Pillow decodes in the whole process.
 
     Args:
         trained: the network.

@@ -31,7 +31,7 @@ class Kept(Record):
         seconds: the time that there is.
         used: how much of it is used.
         settings: which images, and where to compute: those of the settings that a search and a training share.
-        limits: the most that the network may have, see `analysis.sized`.
+        limits: the most that the network may have, see `sizing.sized`.
         facts: what the plan goes by; None until they are known.
         plan: what is done; None until it is known.
         revision: how often the plan was made anew: first when it is known how long the search has taken, then by what

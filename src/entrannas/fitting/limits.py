@@ -23,7 +23,7 @@ def rungs_within(
     Args:
         facts: of the images.
         cell: the cell.
-        limits: the most that the network may have, see `analysis.sized`.
+        limits: the most that the network may have, see `sizing.sized`.
         step: what channels are a multiple of.
         clock: tells latencies, where they are limited.
 

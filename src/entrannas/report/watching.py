@@ -41,7 +41,7 @@ _HEADERS = {
 
 
 def watch(root: str | Path, host: str = "127.0.0.1", port: int = 8001, told: Callable[[str], None] = print) -> None:
-    """Serve pages of the runs below a directory, or of the one in it, until a signal ends it, see `runtime.serve`.
+    """Serve pages of the runs below a directory, or of the one in it, until a signal ends it, see `server.serve`.
 
     Args:
         root: the directory.
