@@ -58,21 +58,6 @@ def test_a_search_whose_trials_follow_tells_them_too() -> None:
     assert told.parts["trials"] > 0 and sum(phase.epochs for phase in told.phases) == 4
 
 
-def test_thresholds_are_measured_with_all_connections_and_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    live: list[float] = []
-    count = forecasting._live
-    monkeypatch.setattr(forecasting, "_live", lambda searcher: live.append(count(searcher)) or live[-1])
-    told = _search(method="entrannas-dst", closing_epochs=1)
-    assert live[::2] == [live[0]] * 3 and live[1::2] == [2] * 3 and live[0] > 10
-    assert [(phase.name, phase.epochs) for phase in told.phases] == [
-        ("alpha rests", 2),
-        ("alpha learns", 1),
-        ("alpha rests, Engine-cells closed", 1),
-    ]
-    dense, learning, _ = told.phases
-    assert dense.step_seconds > 0 and learning.step_seconds > 0
-
-
 def test_a_search_in_which_nothing_learns_has_no_steps() -> None:
     told = _search(method="random")
     assert told.phases == () and told.parts["steps"] == told.parts["checkpoints"] == 0

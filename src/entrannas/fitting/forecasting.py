@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,8 +56,7 @@ _SECONDS = 3.0  # for which more steps are taken
 _TESTED = 250  # images that a test has at once
 _KEPT = 3  # checkpoints
 _TRIED = 4  # steps of a trial
-_AT_REST = 1e-10  # a rate at which nothing moves
-_WEAK = -9.0  # an alpha beside which one of 0 is all that counts
+_SPARSER = "steps get faster as the thresholds leave fewer connections: the time is that with those at the start"
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ class _Look:
             weights_images=images,
             alpha_images=None if split[1] is None else len(split[1]),
             test_images=len(data.test),
-            notes=data.notes,
+            notes=data.notes + (_SPARSER,) * bool(getattr(config, "target_connections", 0)),
             odd=odd,
             parameters=parameters,
             steps=max(1, images // config.batch_size),
@@ -238,13 +237,10 @@ def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     split = shares(data.images.labels, config)
     steps = max(1, len(split[0]) // config.batch_size)
     places = evenly(searcher.supernet.kinds, config.engines, config.move_every)
-    # Of a method with thresholds, it is what is alive that decides on the cost: that must stay while it is measured.
-    resting = dict.fromkeys(("alpha_lr", "beta_lr"), _AT_REST) if searcher.method.thresholds else {}
-    held = config.model_copy(update=resting)
     parts, phases = {"start": look.ready()}, list[Phase]()
 
     def taking(epoch: int, batch_size: int = config.batch_size) -> Steps:
-        settings = held.model_copy(update={"batch_size": batch_size})
+        settings = config.model_copy(update={"batch_size": batch_size})
         return lambda stepped: search_epoch(searcher, data, settings, split, epoch, places, stepped)
 
     def measured(epochs: Sequence[int], warm: bool) -> Timed:
@@ -257,17 +253,7 @@ def _of_search(look: _Look, config: SearchConfig) -> Forecast:
     schedule = schedule_of(config, steps)
     for name, epochs in _alike(schedule).items() if config.engines else ():
         one = measured(epochs, warm=bool(phases))
-        seconds, count = [one.epoch(steps)] * len(epochs), one.steps
-        if config.target_connections:
-            dense, state = _live(searcher), {key: x.clone() for key, x in searcher.state().items()}
-            _thin(searcher, config.target_connections)
-            sparse, thin = _live(searcher), measured(epochs, warm=True)
-            searcher.load_state(state)
-            targets = [schedule.target(epoch) for epoch in epochs]
-            alive = [min(1.0, max(0.0, target - sparse) / max(dense - sparse, 1e-9)) for target in targets]
-            seconds = [thin.epoch(steps) + share * (one.epoch(steps) - thin.epoch(steps)) for share in alive]
-            count += thin.steps
-        phases.append(Phase(name, len(epochs), count, fmean(seconds) / steps, fmean(seconds)))
+        phases.append(Phase(name, len(epochs), one.steps, one.epoch(steps) / steps, one.epoch(steps)))
 
     parts["checkpoints"] = config.epochs * _keeping(searcher) if phases else 0.0
     if config.trials:
@@ -284,22 +270,6 @@ def _alike(schedule: Schedule) -> dict[str, list[int]]:
         name = "alpha rests, Engine-cells closed" if schedule.closing(epoch) == 1 else name
         found.setdefault(name, []).append(epoch)
     return found
-
-
-def _live(searcher: Searcher) -> float:
-    """Return how many connections a node has, on average."""
-    return fmean(len(node) for cell in searcher.derive().cells.values() for node in cell.nodes)
-
-
-def _thin(searcher: Searcher, connections: float) -> None:
-    """Leave each node so many connections, or all of its own if these are fewer, as a search with thresholds ends."""
-    for alpha in searcher.alpha.values():
-        values = torch.full_like(alpha, _WEAK)
-        for _, edges in searcher.space.incoming():
-            of_node = values[edges]
-            of_node.view(-1)[torch.randperm(of_node.numel())[: max(1, round(connections))]] = 0.0
-            values[edges] = of_node
-        alpha.data.copy_(values)
 
 
 def _of_trials(look: _Look, config: SearchConfig, searcher: Searcher, split: "tuple[Tensor, Tensor]") -> float:

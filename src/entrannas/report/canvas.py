@@ -20,30 +20,28 @@ Point = tuple[float, float]
 _POINTS = 72  # an inch, the unit of an SVG
 _PIXELS = 150  # an inch, of a PNG
 _FINE = 3  # a PNG is painted so many times larger, and then reduced: its edges are smooth
-_STRIP = 128  # rows that are painted at once: the picture of a large cell is no small one
 _SUBSCRIPT = 0.7  # of the size of what stands before it
 _LOWER = 0.2
 _MIDDLE = 0.35  # of a label's size: as far above its baseline is the middle of its letters
 
 
 class Pen:
-    """Paints on a part of a picture, in inches of the whole."""
+    """Paints on a picture, in inches."""
 
-    def __init__(self, draw: "ImageDraw.ImageDraw", left: float, top: float) -> None:
-        """Take the place of the part's upper left corner."""
-        self.draw, self.left, self.top = draw, left, top
-        self.scale = _PIXELS * _FINE
+    def __init__(self, draw: "ImageDraw.ImageDraw", corner: Point) -> None:
+        """Take the upper left corner of the picture."""
+        self.draw, self.corner, self.scale = draw, corner, _PIXELS * _FINE
 
     def at(self, point: Point) -> Point:
-        """Return where a point lies in the part, in its pixels."""
-        return (point[0] - self.left) * self.scale, (point[1] - self.top) * self.scale
+        """Return where a point lies, in pixels."""
+        return (point[0] - self.corner[0]) * self.scale, (point[1] - self.corner[1]) * self.scale
 
     def width(self, points: float) -> int:
         """Return the width of a line in pixels."""
         return round(points / _POINTS * self.scale)
 
     def font(self, points: float) -> "FreeTypeFont | ImageFont":
-        """Return a font of that size."""
+        """Return a font of a size."""
         return _font(points / _POINTS * self.scale)
 
 
@@ -70,10 +68,6 @@ class Circle:
         style = f'fill="{self.fill}" stroke="{self.colour}" stroke-width="{self.width}"'
         return f'<circle cx="{_of(x)}" cy="{_of(y)}" r="{_of(self.radius)}" {style}/>'
 
-    def rows(self) -> tuple[float, float]:
-        """Return the top and the bottom of what it may cover."""
-        return self.centre[1] - 2 * self.radius, self.centre[1] + 2 * self.radius
-
     def paint(self, pen: Pen) -> None:
         """Paint it; the line lies on both sides of the edge."""
         (x, y), reach = self.centre, self.radius + self.width / 2 / _POINTS
@@ -98,10 +92,6 @@ class Box:
         place = f'x="{_of(self.left)}" y="{_of(self.top)}" width="{_of(self.size[0])}" height="{_of(self.size[1])}"'
         style = f'fill="{self.fill}" stroke="{self.colour}" stroke-width="{self.width}"'
         return f'<rect {place} rx="{_of(self.radius)}" {style}/>'
-
-    def rows(self) -> tuple[float, float]:
-        """Return the top and the bottom of what it may cover."""
-        return self.top - self.radius, self.top + self.size[1] + self.radius
 
     def paint(self, pen: Pen) -> None:
         """Paint it; the line lies on both sides of the edge."""
@@ -137,11 +127,6 @@ class Line:
         line = f'<path d="{path}" fill="none" stroke="{self.colour}" stroke-width="{self.width}"/>'
         head = " ".join(f"{_of(x)},{_of(y)}" for x, y in self.head())
         return line + (f'<polygon points="{head}" fill="{self.colour}"/>' if head else "")
-
-    def rows(self) -> tuple[float, float]:
-        """Return the top and the bottom of what it may cover."""
-        ys = [y for _, y in (self.start, *self.curve)]
-        return min(ys) - 0.1, max(ys) + 0.1
 
     def paint(self, pen: Pen) -> None:
         """Paint it."""
@@ -191,10 +176,6 @@ class Label:
             lower = f'dy="{_LOWER * self.size:.2f}" font-size="{_SUBSCRIPT * self.size:.2f}"'
             text = f'<tspan font-style="italic">{text}</tspan><tspan {lower}>{html.escape(self.subscript)}</tspan>'
         return f'<text {place} text-anchor="{self.anchor}" font-size="{self.size}" fill="{self.colour}">{text}</text>'
-
-    def rows(self) -> tuple[float, float]:
-        """Return the top and the bottom of what it may cover."""
-        return self.place[1] - self.size / _POINTS, self.place[1] + self.size / _POINTS
 
     def paint(self, pen: Pen) -> None:
         """Paint it."""
@@ -249,18 +230,12 @@ class Drawing:
         """Paint it."""
         from PIL import Image, ImageDraw
 
-        (left, top), (width, height) = self.corner, self.pixels
-        picture = Image.new("RGB", (width, height))
-        for row in range(0, height, _STRIP):
-            strip = Image.new("RGB", (_FINE * width, _FINE * min(_STRIP, height - row)), "white")
-            begin, end = (top + place / _PIXELS for place in (row, row + _STRIP))
-            pen = Pen(ImageDraw.Draw(strip), left, begin)
-            for shape in self.shapes:
-                first, last = shape.rows()
-                if first < end and begin < last:
-                    shape.paint(pen)
-            picture.paste(strip.reduce(_FINE), (0, row))
-        return picture
+        width, height = self.pixels
+        picture = Image.new("RGB", (_FINE * width, _FINE * height), "white")
+        pen = Pen(ImageDraw.Draw(picture), self.corner)
+        for shape in self.shapes:
+            shape.paint(pen)
+        return picture.reduce(_FINE)
 
 
 def stacked(drawings: Sequence[Drawing]) -> str:
