@@ -227,5 +227,3 @@ def test_the_crops_of_a_training_follow_from_its_stem() -> None:
     assert crops(crops="resized", jitter=0.2) == ("resized", 0.2, 0)
     with pytest.raises(InputError, match=r"jitter: 0.4 is for resized crops: choose --crops resized"):
         crops(jitter=0.4)
-    older = TrainConfig.before()
-    assert (older["crops"], older["jitter"], older["lighting"]) == ("padded", 0, 0)
