@@ -120,15 +120,8 @@ def fitted(device: str, milliseconds: Mapping[str, float]) -> tuple[EdgeLatencie
 
 def all_live(genotype: Genotype) -> bool:
     """Tell whether each connection is on a way from the input to the output."""
-    (cell,) = genotype.cells.values()
-    ways = [(one.input, node) for node, of in cell.by_node() for one in of]
-    last = max(SPACES[SPACE].edges)[1]
-    reached, leading = {0}, {last}
-    for i, j in ways:  # by node
-        reached |= {j} if i in reached else set()
-    for i, j in reversed(ways):
-        leading |= {i} if j in leading else set()
-    return all(i in reached and j in leading for i, j in ways)
+    reached, needed = genotype.normal.reached(), genotype.normal.needed()
+    return all(one.input in reached and node in needed for node, one in genotype.normal.placed())
 
 
 def _connections(genotype: Genotype, names: list[str]) -> list[float]:

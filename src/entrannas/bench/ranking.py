@@ -11,7 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 from entrannas.bench.nasbench201 import Table, load_table
 from entrannas.bench.table201 import SPACE, check_there
 from entrannas.core.errors import InputError
-from entrannas.core.genotype import CellGenotype, Genotype
+from entrannas.core.genotype import Genotype
 from entrannas.core.seeds import generator
 from entrannas.core.spaces import SPACES
 from entrannas.files.whole import to_json, write_whole
@@ -93,19 +93,11 @@ def sample(table: Table, samples: int, seed: int) -> list[Genotype]:
     """
     texts = sorted(table.accuracies)
     order = torch.randperm(len(texts), generator=generator("rank", seed)).tolist()
-    drawn = [genotype for genotype in (load_genotype(texts[i]) for i in order) if reaches_output(genotype.normal)]
+    genotypes = (load_genotype(texts[i]) for i in order)
+    drawn = [one for one in genotypes if not one.normal.reached().isdisjoint(one.normal.output)]
     if not 2 <= samples <= len(drawn):
         raise InputError(f"{samples} samples: give from 2 to {len(drawn)}, all architectures that compute anything")
     return drawn[:samples]
-
-
-def reaches_output(cell: CellGenotype) -> bool:
-    """Tell whether there is a way from an input to the output."""
-    reached = set(range(cell.inputs))
-    for node, connections in cell.by_node():
-        if any(connection.input in reached for connection in connections):
-            reached.add(node)
-    return not reached.isdisjoint(cell.output)
 
 
 def correlations(measured: Sequence[float], trained: Sequence[float]) -> dict[str, float]:

@@ -13,6 +13,8 @@ from entrannas.core.genotype import CellGenotype, Connection
 from entrannas.core.spaces import NONE, SearchSpace
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 Edge = tuple[int, int]
@@ -73,7 +75,7 @@ def _strongest(p: "Tensor", space: SearchSpace) -> tuple[dict[Edge, tuple[str, f
     return best, none
 
 
-def _numbers(p: "Tensor") -> list[list[float]]:
+def _numbers(p: "Tensor | NDArray[np.float64]") -> list[list[float]]:
     """Copy p from the device, once; the rest is a few numbers.
 
     Raises:
@@ -93,7 +95,7 @@ def _cell(best: dict[Edge, tuple[str, float]], kept: set[Edge], space: SearchSpa
     return CellGenotype(tuple(nodes), space.output, space.inputs)
 
 
-def nonzero(p: "Tensor", space: SearchSpace) -> CellGenotype:
+def nonzero(p: "Tensor | NDArray[np.float64]", space: SearchSpace) -> CellGenotype:
     """Keep what has a weight: `S_j = {(i, k) : qhat[i,j,k] > 0}`, any number of inputs and of operations an edge.
 
     EnTranNAS-DST (Yang et al., CVPR 2021). No rule of ours or theirs: this is the Engine-cell's live graph.

@@ -99,6 +99,20 @@ class CellGenotype:
         """All connections, each with the node at which it arrives: what cells are compared by."""
         return frozenset((node, connection) for node, connections in self.by_node() for connection in connections)
 
+    def reached(self) -> set[int]:
+        """Return the nodes to which a way leads from an input node."""
+        nodes = set(range(self.inputs))
+        for node, connections in self.by_node():
+            nodes |= {node} if any(one.input in nodes for one in connections) else set()
+        return nodes
+
+    def needed(self) -> set[int]:
+        """Return the nodes on which the output depends."""
+        nodes = set(self.output)
+        for node, connections in reversed(list(self.by_node())):
+            nodes |= {one.input for one in connections} if node in nodes else set()
+        return nodes
+
     def by_node(self) -> Iterator[tuple[int, tuple[Connection, ...]]]:
         """Pairs of a node's number and its connections, in order."""
         return enumerate(self.nodes, start=self.inputs)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from entrannas.core.budget import Budget, Weights
-from entrannas.core.genotype import CellGenotype, Connection, Genotype
+from entrannas.core.budget import Budget
+from entrannas.core.derivation import nonzero
+from entrannas.core.genotype import Genotype
 from entrannas.core.knapsack import Choices
-from entrannas.core.spaces import SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,14 +89,4 @@ def closed_to_fit(
             cost = cost - price
     if (cost > budget.limits).any():
         return single(likelihood)
-    return Genotype(**{kind: _live(weights, space) for kind, weights in live.items()})
-
-
-def _live(weights: Weights, space: SearchSpace) -> CellGenotype:
-    nodes = [
-        tuple(
-            Connection(i, space.operations[k]) for i, row in enumerate(weights[edges]) for k in np.flatnonzero(row > 0)
-        )
-        for _, edges in space.incoming()
-    ]
-    return CellGenotype(tuple(nodes), space.output, space.inputs)
+    return Genotype(**{kind: nonzero(weights, space) for kind, weights in live.items()})

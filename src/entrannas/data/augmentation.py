@@ -5,6 +5,7 @@ It is done to a batch on the device, but for crops of whole images, which are ma
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -89,6 +90,12 @@ class Augmentation:
     crops: CropKind = "padded"
     jitter: float = 0.0
     lighting: float = 0.0
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """Return the augmentation that the settings of a search or a training ask for."""
+        crops = config.crops, config.jitter, config.lighting
+        return cls(config.crop_padding, config.flip, config.cutout, *crops)
 
     def batches(
         self, images: Images, batches: Sequence[Tensor], random: torch.Generator, part: Part = WHOLE

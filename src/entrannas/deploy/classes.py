@@ -57,12 +57,10 @@ class _Place:
 
 
 def needed(cell: CellGenotype) -> set[int]:
-    """Return the nodes on which the output depends; a node at which nothing arrives has its shape from node 0."""
-    nodes = set(cell.output)
-    for node, connections in reversed(list(cell.by_node())):
-        if node in nodes:
-            nodes |= {connection.input for connection in connections} or {0}
-    return nodes
+    """Return the nodes that are computed: those on which the output depends, and node 0 for the shape of empty ones."""
+    nodes = cell.needed()
+    empty = any(node in nodes and not connections for node, connections in cell.by_node())
+    return nodes | ({0} if empty else set())
 
 
 def network_classes(description: Description) -> list[str]:

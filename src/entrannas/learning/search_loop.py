@@ -267,8 +267,7 @@ def search_epoch(
     schedule = schedule_of(config, len(split[0]) // config.batch_size)
     hyperparameters = schedule.at(epoch)
     searcher.set_hyperparameters(hyperparameters)
-    crops = config.crops, config.jitter, config.lighting
-    augmentation = Augmentation(config.crop_padding, config.flip, config.cutout, *crops)
+    augmentation = Augmentation.of(config)
 
     def batches(images: Tensor, name: str, *again: int) -> Iterator[Batch]:
         random = generator(name, config.seed, epoch, *again)

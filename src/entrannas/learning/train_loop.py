@@ -96,12 +96,11 @@ def train_epoch(
     torch.manual_seed(seed_of("epoch", config.seed, epoch, *others))
     trainer.network.drop_path = config.drop_path * epoch / config.epochs
     rate = learning_rate(config, epoch)
-    crops = config.crops, config.jitter, config.lighting
     batches = training_batches(
         data.images,
         torch.arange(len(data.images)),
         config.batch_size,
-        Augmentation(config.crop_padding, config.flip, config.cutout, *crops),
+        Augmentation.of(config),
         data.normalisation,
         generator("batches", config.seed, epoch),
     )

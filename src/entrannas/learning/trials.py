@@ -170,8 +170,7 @@ class Trial:
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of one epoch after another."""
         config, data = self.config, self.data
-        crops = config.crops, config.jitter, config.lighting
-        augmentation = Augmentation(config.crop_padding, config.flip, config.cutout, *crops)
+        augmentation = Augmentation.of(config)
         for epoch in count():
             random = generator("trial", config.seed, epoch)
             yield from training_batches(
