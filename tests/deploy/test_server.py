@@ -301,11 +301,11 @@ def test_a_pass_that_fails_is_told_and_the_next_is_not_harmed(
 
 def test_what_the_extra_installs_is_asked_for(trained: TrainedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_multipart", None)
-    with pytest.raises(InputError, match=r"this needs python_multipart: pip install 'entrannas\[serve\]'"):
+    with pytest.raises(InputError, match=r"this needs python_multipart: pip install fastapi uvicorn python-multipart"):
         application(trained)
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(InputError, match=r"this needs uvicorn: pip install 'entrannas\[serve\]'"):
+    with pytest.raises(InputError, match=r"this needs uvicorn: pip install fastapi uvicorn python-multipart"):
         serve_network(trained)
 
 

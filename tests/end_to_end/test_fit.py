@@ -22,7 +22,7 @@ def test_a_fit_of_digits(entrannas: Entrannas, refused: Callable[..., str], tmp_
     kept = json.loads((tmp_path / "fit" / "fit.json").read_text())
     assert kept["used"] == pytest.approx(result["seconds"], abs=1) and kept["plan"] == result["plan"]
     assert entrannas("evaluate", "fit/train", "--json").json["test_accuracy"] == result["test_accuracy"]
-    assert "fit holds another fit" in refused("fit", "digits", "--time", "50s", "--out", "fit")
+    assert "fit is not empty" in refused("fit", "digits", "--time", "50s", "--out", "fit")
     told = entrannas("fit", "digits", "--time", "1s", "--out", "other", code=2).err.splitlines()[-1]
     assert told.startswith("entrannas: 1 s are too little time: the images and this machine need ")
     assert not (tmp_path / "other").exists()

@@ -170,7 +170,7 @@ def test_a_run_that_is_alive_is_left_to_its_process(entrannas: Entrannas, tmp_pa
         process.communicate()
     (tmp_path / "run" / "genotype.json").write_text(json.dumps({}))
     for command in ("show", "train"):
-        assert "run/genotype.json is damaged" in entrannas(command, "run", code=2).err
+        assert "run/genotype.json: no genotype" in entrannas(command, "run", code=2).err
 
 
 def test_a_killed_run_goes_on_at_another_rate(

@@ -169,7 +169,7 @@ def test_what_is_no_finished_training_is_refused(tmp_path: Path, digits_run: Pat
     with pytest.raises(InputError, match="no run in"):
         load(tmp_path)
     (tmp_path / "run.json").write_bytes((digits_run / "run.json").read_bytes())
-    with pytest.raises(InputError, match=r"config\.json is missing"):
+    with pytest.raises(InputError, match=r"which lacks config\.json"):
         load(tmp_path)
 
 

@@ -27,9 +27,10 @@ def bar() -> Bar:
 
 
 def _screen(bar: Bar) -> str:
-    """Return all that was written, without colours and movements of the cursor."""
+    """Return what stands on the screen at the end, without colours and movements of the cursor."""
     assert isinstance(bar.console.file, io.StringIO)
-    return CONTROL.sub("", bar.console.file.getvalue())
+    rows = [row.split("\x1b[2K")[-1] for row in bar.console.file.getvalue().split("\n")]
+    return "\n".join(text for row in rows if (text := CONTROL.sub("", row).rstrip()))
 
 
 def test_a_bar_tells_the_part_under_way_and_the_figures_of_the_last(bar: Bar) -> None:

@@ -34,8 +34,9 @@ class Bar:
             case StageBegan(name, parts, steps):
                 self.steps, self.stepped = steps, 0
                 cut = Column(no_wrap=True, overflow="ellipsis")  # where the terminal is narrow
+                first = Column(no_wrap=True, min_width=len(f"{name} {parts.stop}/{parts.stop}"))
                 self.progress = Progress(
-                    TextColumn("{task.description} {task.fields[part]}", markup=False),
+                    TextColumn("{task.description} {task.fields[part]}", markup=False, table_column=first),
                     BarColumn(bar_width=20),
                     TimeRemainingColumn(table_column=Column(no_wrap=True)),
                     TextColumn("{task.fields[figures]}", markup=False, table_column=cut),
