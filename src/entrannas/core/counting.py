@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from entrannas.core.errors import InputError
 from entrannas.core.genotype import CellGenotype, Genotype
-from entrannas.core.size import Size
-from entrannas.core.skeletons import Skeleton, cell_channels
+from entrannas.core.size import Size, positions, stem_channels
+from entrannas.core.skeletons import Skeleton
 
 Map = tuple[int, int]
 """Height and width of a feature map."""
@@ -179,15 +179,14 @@ def places(skeleton: Skeleton, concatenated: Mapping[str, int], size: Size, imag
         size: how large the stack is.
         image: height and width of the images.
     """
-    stack = zip(skeleton.cell_kinds(size.cells), cell_channels(size.cells, size.channels), strict=True)
     small = size.stem == "cifar"
-    before = (skeleton.stem_width * size.channels if small else size.channels,) * 2
     here = image if small else halved(halved(halved(image)))
-    farther, reduced = here if small else halved(halved(image)), not small
-    for kind, channels in stack:
+    farther = here if small else halved(halved(image))
+    for at in positions(skeleton, size, concatenated):
+        kind, channels, before = at.kind, at.channels, at.before
         if "reduction" in skeleton.kinds:
             entrance = _convolution(before[0], channels, 1, here) + _convolution(before[1], channels, 1, here)
-            place = Place(kind, channels, here, skeleton.inputs, entrance, before, farther, reduced)
+            place = Place(kind, channels, here, skeleton.inputs, entrance, before, farther, at.reduced)
         elif before[1] != channels:
             largest, here = here, halved(here)
             entrance = _convolution(before[1], channels, 3, here) + _convolution(channels, channels, 3, here)
@@ -196,13 +195,12 @@ def places(skeleton: Skeleton, concatenated: Mapping[str, int], size: Size, imag
         else:
             place = Place(kind, channels, here, skeleton.inputs, NOTHING, (), here, False)
         yield place
-        farther, reduced = here, kind == "reduction"
-        before, here = (before[1], concatenated[kind] * channels), place.output
+        farther, here = here, place.output
 
 
 def _stem(skeleton: Skeleton, size: Size, image: Map) -> Cost:
     if size.stem == "cifar":
-        return _convolution(size.in_channels, skeleton.stem_width * size.channels, 3, image)
+        return _convolution(size.in_channels, stem_channels(skeleton, size), 3, image)
     half, quarter = halved(image), halved(halved(image))
     first = _convolution(size.in_channels, size.channels // 2, 3, half)
     second = _convolution(size.channels // 2, size.channels, 3, quarter)

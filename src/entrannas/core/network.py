@@ -10,8 +10,8 @@ from entrannas.core.cells import Cell
 from entrannas.core.counting import check_operations
 from entrannas.core.genotype import Genotype
 from entrannas.core.operations import BatchNorm2d, Conv2d
-from entrannas.core.size import Size
-from entrannas.core.skeletons import Stem, cell_channels
+from entrannas.core.size import Size, positions
+from entrannas.core.skeletons import Stem
 from entrannas.core.stack import build_head, build_stem
 
 
@@ -67,18 +67,15 @@ class Network(nn.Module):
         self.drop_path = drop_path
         skeleton = genotype.normal.skeleton
         self.stem = build_stem(size, skeleton, affine=True)
-        before, reduced = self.stem.out_channels, self.stem.reduced
         self.cells = nn.ModuleList()
         self.auxiliary_at = 2 * size.cells // 3 if auxiliary else None
-        stack = zip(skeleton.cell_kinds(size.cells), cell_channels(size.cells, size.channels), strict=True)
-        for index, (kind, width) in enumerate(stack):
-            cell = Cell(genotype.cells[kind], kind, before, width, reduced)
-            self.cells.append(cell)
-            before, reduced = (before[1], cell.out_channels), kind == "reduction"
+        concatenated = {kind: len(cell.output) for kind, cell in genotype.cells.items()}
+        for index, at in enumerate(positions(skeleton, size, concatenated)):
+            self.cells.append(Cell(genotype.cells[at.kind], at.kind, at.before, at.channels, at.reduced))
             if index == self.auxiliary_at:
-                self.auxiliary_head = AuxiliaryHead(cell.out_channels, size.num_classes, size.stem)
-        self.head = build_head(before[1], skeleton, affine=True)
-        self.classifier = nn.Linear(before[1], size.num_classes)
+                self.auxiliary_head = AuxiliaryHead(at.out_channels, size.num_classes, size.stem)
+        self.head = build_head(at.out_channels, skeleton, affine=True)
+        self.classifier = nn.Linear(at.out_channels, size.num_classes)
 
     @property
     def drop_path(self) -> float:

@@ -7,19 +7,15 @@ families of spaces, see `skeletons`.
 from torch import Tensor, nn
 
 from entrannas.core.operations import BatchNorm2d, Conv2d
-from entrannas.core.size import Size
+from entrannas.core.size import Size, stem_channels
 from entrannas.core.skeletons import Skeleton, Stem
 
 
 class CifarStem(nn.Module):
     """One 3 x 3 convolution at full resolution, to `stem_width` times the channels."""
 
-    reduced = False
-
-    def __init__(self, in_channels: int, channels: int, affine: bool, skeleton: Skeleton) -> None:
+    def __init__(self, in_channels: int, width: int, affine: bool) -> None:
         super().__init__()
-        width = skeleton.stem_width * channels
-        self.out_channels = (width, width)
         self.layers = nn.Sequential(Conv2d(in_channels, width, 3, padding=1), BatchNorm2d(width, affine=affine))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,11 +27,8 @@ class CifarStem(nn.Module):
 class ImageNetStem(nn.Module):
     """Three 3 x 3 convolutions of stride 2; the first cell sees the maps at 1/4 and at 1/8."""
 
-    reduced = True
-
-    def __init__(self, in_channels: int, channels: int, affine: bool, skeleton: Skeleton) -> None:
+    def __init__(self, in_channels: int, channels: int, affine: bool) -> None:
         super().__init__()
-        self.out_channels = (channels, channels)
         self.quarter = nn.Sequential(
             Conv2d(in_channels, channels // 2, 3, stride=2, padding=1),
             BatchNorm2d(channels // 2, affine=affine),
@@ -60,7 +53,7 @@ _STEMS: dict[Stem, type[CifarStem] | type[ImageNetStem]] = {"cifar": CifarStem, 
 
 def build_stem(size: Size, skeleton: Skeleton, affine: bool) -> CifarStem | ImageNetStem:
     """Build the stem of a stack; `affine`: its batch norms have a scale and a shift, which those of a search lack."""
-    return _STEMS[size.stem](size.in_channels, size.channels, affine, skeleton)
+    return _STEMS[size.stem](size.in_channels, stem_channels(skeleton, size), affine)
 
 
 def build_head(channels: int, skeleton: Skeleton, affine: bool) -> nn.Module:

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from entrannas.core.cells import Live, PartialCell, SearchCell
 from entrannas.core.genotype import Genotype
-from entrannas.core.size import Size
-from entrannas.core.skeletons import cell_channels
+from entrannas.core.size import Size, positions
 from entrannas.core.spaces import SearchSpace
 from entrannas.core.stack import build_head, build_stem
 
@@ -43,17 +42,15 @@ class SuperNet(nn.Module):
         self.config = config
         space, size = config.space, config.size
         self.stem = build_stem(size, space.skeleton, affine=False)
-        before, reduced = self.stem.out_channels, self.stem.reduced
         self.cells = nn.ModuleList()
         self.kinds = space.skeleton.cell_kinds(size.cells)
-        for index, (kind, width) in enumerate(zip(self.kinds, cell_channels(size.cells, size.channels), strict=True)):
+        for index, at in enumerate(positions(space.skeleton, size, dict.fromkeys(space.kinds, len(space.output)))):
             partial = config.partial if index in config.engines else 1
             build = PartialCell if partial > 1 else SearchCell
-            cell = build(space, kind, before, width, reduced, config.share_features, partial)
+            cell = build(space, at.kind, at.before, at.channels, at.reduced, config.share_features, partial)
             self.cells.append(cell)
-            before, reduced = (before[1], cell.out_channels), kind == "reduction"
-        self.head = build_head(before[1], space.skeleton, affine=False)
-        self.classifier = nn.Linear(before[1], size.num_classes)
+        self.head = build_head(at.out_channels, space.skeleton, affine=False)
+        self.classifier = nn.Linear(at.out_channels, size.num_classes)
 
     def forward(
         self,

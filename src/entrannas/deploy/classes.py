@@ -6,10 +6,9 @@ without a stride is the node itself. Nodes on which the output of a cell does no
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from entrannas.core.genotype import CellGenotype, Connection, Genotype
-from entrannas.core.skeletons import cell_channels
+from entrannas.core.size import Position, positions, stem_channels
 from entrannas.learning.description import Description
 
 WIDTH = 120
@@ -37,25 +36,6 @@ _INPUTS = "farther", "nearer"
 _STATEMENT = WIDTH - 8  # characters of a statement of a method
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A cell's place in the stack.
-
-    Attributes:
-        kind: of the cell.
-        before: the channels of the two maps before it, the nearer one last.
-        channels: those of its nodes.
-        reduced: whether the farther map is twice as high and wide as the nearer one.
-        after: the channels that it returns.
-    """
-
-    kind: str
-    before: tuple[int, int]
-    channels: int
-    reduced: bool
-    after: int
-
-
 def needed(cell: CellGenotype) -> set[int]:
     """Return the nodes that are computed: those on which the output depends, and node 0 for the shape of empty ones."""
     nodes = cell.needed()
@@ -70,26 +50,17 @@ def network_classes(description: Description) -> list[str]:
     return [*(_cell_class(description.genotype, kind, stack) for kind in kinds), _network_class(description, stack)]
 
 
-def _stack(description: Description) -> Iterator[_Place]:
-    genotype, reduced = description.genotype, description.stem == "imagenet"
-    before = (_stem_width(description),) * 2
-    widths = cell_channels(description.cells, description.channels)
-    for kind, channels in zip(genotype.normal.skeleton.cell_kinds(description.cells), widths, strict=True):
-        after = len(genotype.cells[kind].output) * channels
-        yield _Place(kind, before, channels, reduced, after)
-        before, reduced = (before[1], after), kind == "reduction"
-
-
-def _stem_width(description: Description) -> int:
-    multiple = description.genotype.normal.skeleton.stem_width if description.stem == "cifar" else 1
-    return multiple * description.channels
+def _stack(description: Description) -> Iterator[Position]:
+    genotype = description.genotype
+    concatenated = {kind: len(cell.output) for kind, cell in genotype.cells.items()}
+    return positions(genotype.normal.skeleton, description.size, concatenated)
 
 
 def _class_name(genotype: Genotype, kind: str) -> str:
     return f"{kind.title()}Cell" if genotype.reduction else "Cell"
 
 
-def _cell_class(genotype: Genotype, kind: str, stack: Sequence[_Place]) -> str:
+def _cell_class(genotype: Genotype, kind: str, stack: Sequence[Position]) -> str:
     cell = genotype.cells[kind]
     layers, steps = _connections(cell, kind)
     steps += _output([f"x{node}" for node in cell.output])
@@ -155,9 +126,9 @@ def _entrance(used: set[int], reduced: bool) -> tuple[list[str], list[str], str]
     return arguments, [f"self.{name} = {layer}" for name, layer in layers.items()], entering
 
 
-def _network_class(description: Description, stack: Sequence[_Place]) -> str:
+def _network_class(description: Description, stack: Sequence[Position]) -> str:
     genotype, (channels, height, width) = description.genotype, description.shape
-    skeleton, features, classes = genotype.normal.skeleton, stack[-1].after, len(description.classes)
+    skeleton, features, classes = genotype.normal.skeleton, stack[-1].out_channels, len(description.classes)
     layers = [
         'self.register_buffer("mean", torch.tensor(MEAN).view(1, -1, 1, 1), persistent=False)',
         'self.register_buffer("std", torch.tensor(STD).view(1, -1, 1, 1), persistent=False)',
@@ -201,7 +172,7 @@ def _network_class(description: Description, stack: Sequence[_Place]) -> str:
 
 def _stem(description: Description) -> list[list[str]]:
     """Return the layers of the stem: all, or those up to a quarter of the image's height, and up to an eighth."""
-    images, width = description.shape[0], _stem_width(description)
+    images, width = description.shape[0], stem_channels(description.genotype.normal.skeleton, description.size)
     if description.stem == "cifar":
         return [[f"nn.Conv2d({images}, {width}, 3, padding=1, bias=False)", f"nn.BatchNorm2d({width})"]]
 
@@ -212,7 +183,7 @@ def _stem(description: Description) -> list[list[str]]:
     return [[*halving(images, half), "nn.ReLU()", *halving(half, width)], ["nn.ReLU()", *halving(width, width)]]
 
 
-def _built(genotype: Genotype, place: _Place) -> Iterator[str]:
+def _built(genotype: Genotype, place: Position) -> Iterator[str]:
     """Write how a cell of the stack is built, and what stands before it."""
     cell, channels = genotype.cells[place.kind], place.channels
     used, name = needed(cell), _class_name(genotype, place.kind)

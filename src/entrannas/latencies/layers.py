@@ -14,7 +14,7 @@ from typing import Literal
 
 from entrannas.core.counting import Map, Place, places
 from entrannas.core.genotype import CellGenotype, Connection, Genotype
-from entrannas.core.size import Size
+from entrannas.core.size import Size, stem_channels
 from entrannas.core.skeletons import Skeleton, Stem
 from entrannas.core.spaces import SearchSpace
 
@@ -108,7 +108,7 @@ class Stack:
     def frame(self) -> Iterator[Counted]:
         """Yield what all networks of this stack have, whatever their connections; a piece may come several times."""
         size, first = self.size, self.places[0]
-        wide = self.skeleton.stem_width * size.channels if size.stem == "cifar" else size.channels
+        wide = stem_channels(self.skeleton, size)
         yield (
             "stem",
             Piece(STEMS[size.stem], (size.in_channels,), wide, self.image, 1 if size.stem == "cifar" else 8),
