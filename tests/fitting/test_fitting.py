@@ -311,7 +311,7 @@ def test_a_directory_that_is_not_free_is_refused(planned_fit: Fit, tmp_path: Pat
         planned_fit(out="photos", resume=True)
     with pytest.raises(InputError, match="no fit in nowhere: start one without --resume"):
         planned_fit(out="nowhere", resume=True)
-    with pytest.raises(InputError, match="nothing to resume: give the directory as out"):
+    with pytest.raises(InputError, match="nothing to resume: give the directory as --out"):
         planned_fit(out=None, resume=True)
     with pytest.raises(InputError, match="give the time that there is"):
         planned_fit(seconds=None, out="other")
